@@ -1,0 +1,166 @@
+package packet
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Append implements Packet.
+func (p *Connect) Append(dst []byte) ([]byte, error) {
+	name := "MQTT"
+	if p.Version == V31 {
+		name = "MQIsdp"
+	}
+	n := 2 + len(name) + 1 + 1 + 2 + 2 + len(p.ClientID)
+	long := max(len(p.ClientID), len(p.Username), len(p.Password))
+	var flags byte
+	if p.Clean {
+		flags |= 0x02
+	}
+	if w := p.Will; w != nil {
+		flags |= 0x04 | w.QoS<<3&0x18
+		if w.Retain {
+			flags |= 0x20
+		}
+		n += 4 + len(w.Topic) + len(w.Payload)
+		long = max(long, len(w.Topic), len(w.Payload))
+	}
+	if p.HasPassword {
+		flags |= 0x40
+		n += 2 + len(p.Password)
+	}
+	if p.HasUsername {
+		flags |= 0x80
+		n += 2 + len(p.Username)
+	}
+	if long > math.MaxUint16 {
+		return dst, tooLong(long)
+	}
+
+	dst = appendHeader(dst, byte(TypeConnect)<<4, n)
+	dst = appendString(dst, name)
+	dst = append(dst, byte(p.Version), flags)
+	dst = appendUint16(dst, p.KeepAlive)
+	dst = appendString(dst, p.ClientID)
+	if w := p.Will; w != nil {
+		dst = appendString(appendString(dst, w.Topic), w.Payload)
+	}
+	if p.HasUsername {
+		dst = appendString(dst, p.Username)
+	}
+	if p.HasPassword {
+		dst = appendString(dst, p.Password)
+	}
+	return dst, nil
+}
+
+// Append implements Packet.
+func (p *Connack) Append(dst []byte) ([]byte, error) {
+	return append(dst, byte(TypeConnack)<<4, 2, bit(p.SessionPresent, 0x01), p.Code), nil
+}
+
+// Append implements Packet.
+func (p *Publish) Append(dst []byte) ([]byte, error) {
+	if len(p.Topic) > math.MaxUint16 {
+		return dst, tooLong(len(p.Topic))
+	}
+	n := 2 + len(p.Topic) + len(p.Payload)
+	if p.QoS > 0 {
+		n += 2
+	}
+	if n > MaxRemaining {
+		return dst, tooLong(n)
+	}
+	dst = appendHeader(dst, byte(TypePublish)<<4|bit(p.Dup, 0x08)|p.QoS<<1&0x06|bit(p.Retain, 0x01), n)
+	dst = appendString(dst, p.Topic)
+	if p.QoS > 0 {
+		dst = appendUint16(dst, p.PacketID)
+	}
+	return append(dst, p.Payload...), nil
+}
+
+// Append implements Packet.
+func (p *Ack) Append(dst []byte) ([]byte, error) {
+	dst = append(dst, byte(p.Kind)<<4|reserved(p.Kind), 2)
+	return appendUint16(dst, p.PacketID), nil
+}
+
+// Append implements Packet.
+func (p *Subscribe) Append(dst []byte) ([]byte, error) {
+	n := 2
+	for _, s := range p.Subscriptions {
+		if len(s.Filter) > math.MaxUint16 {
+			return dst, tooLong(len(s.Filter))
+		}
+		n += 2 + len(s.Filter) + 1
+	}
+	if n > MaxRemaining {
+		return dst, tooLong(n)
+	}
+	dst = appendHeader(dst, byte(TypeSubscribe)<<4|reserved(TypeSubscribe), n)
+	dst = appendUint16(dst, p.PacketID)
+	for _, s := range p.Subscriptions {
+		dst = append(appendString(dst, s.Filter), s.QoS)
+	}
+	return dst, nil
+}
+
+// Append implements Packet.
+func (p *Suback) Append(dst []byte) ([]byte, error) {
+	n := 2 + len(p.Codes)
+	if n > MaxRemaining {
+		return dst, tooLong(n)
+	}
+	dst = appendHeader(dst, byte(TypeSuback)<<4, n)
+	dst = appendUint16(dst, p.PacketID)
+	return append(dst, p.Codes...), nil
+}
+
+// Append implements Packet.
+func (p *Unsubscribe) Append(dst []byte) ([]byte, error) {
+	n := 2
+	for _, f := range p.Filters {
+		if len(f) > math.MaxUint16 {
+			return dst, tooLong(len(f))
+		}
+		n += 2 + len(f)
+	}
+	if n > MaxRemaining {
+		return dst, tooLong(n)
+	}
+	dst = appendHeader(dst, byte(TypeUnsubscribe)<<4|reserved(TypeUnsubscribe), n)
+	dst = appendUint16(dst, p.PacketID)
+	for _, f := range p.Filters {
+		dst = appendString(dst, f)
+	}
+	return dst, nil
+}
+
+// Append implements Packet.
+func (p *Empty) Append(dst []byte) ([]byte, error) { return append(dst, byte(p.Kind)<<4, 0), nil }
+
+// appendHeader appends the first byte and n in as few bytes as it takes.
+func appendHeader(dst []byte, first byte, n int) []byte {
+	dst = append(dst, first)
+	for n >= 0x80 {
+		dst = append(dst, byte(n)|0x80)
+		n >>= 7
+	}
+	return append(dst, byte(n))
+}
+
+func appendUint16(dst []byte, v uint16) []byte { return binary.BigEndian.AppendUint16(dst, v) }
+
+func appendString[T string | []byte](dst []byte, s T) []byte {
+	return append(appendUint16(dst, uint16(len(s))), s...)
+}
+
+func bit(set bool, b byte) byte {
+	if set {
+		return b
+	}
+	return 0
+}
+
+func tooLong(n int) error { return fmt.Errorf("%w: %d bytes", ErrTooLarge, n) }
