@@ -1,0 +1,313 @@
+package rule
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"strait"
+)
+
+const (
+	// maxRounds is how many runs call the Invoker at the same time.
+	maxRounds = 64
+	// grace is how long a run may take to be handed over before it is written
+	// to the journal. Handing over is one durable write elsewhere, so that most
+	// runs need no write here at all: an unfinished one that is not in the
+	// journal is not acknowledged either.
+	grace = 20 * time.Millisecond
+	// invokeTimeout bounds one call of the Invoker, saveTimeout one write.
+	invokeTimeout = 30 * time.Second
+	saveTimeout   = 10 * time.Second
+)
+
+// A run is one message at one rule. Only its own goroutine (drive) touches it,
+// but for safe and unsafe.
+type run struct {
+	id       string // its key in the journal
+	entry    entry
+	payload  []byte // what the actions get
+	original []byte // what was published; kept for the error action only
+	bytes    int64  // counted against MaxPendingBytes
+
+	saved bool // the journal has it, as it is but for actions done meanwhile
+
+	safe   chan struct{} // closed when the run is durable, or cannot be made so
+	unsafe error         // why not; written before safe is closed
+	told   bool          // safe is closed
+}
+
+// entry is what the journal knows of a run, beside its payloads.
+type entry struct {
+	Rule     string
+	Trace    string
+	Topic    string
+	ClientID string
+	Pending  []strait.ARN // functions that have not got the payload yet
+	OnError  strait.ARN   // the error action's function, "" when there is none or it is due already
+	Failures []failure
+	Reported bool // the payload is the error action's, Pending is the error action
+}
+
+// A failure is an element of the error action's document. The name of
+// failedAction for Lambda is a guess after the one documented, S3Action
+// (unverified).
+type failure struct {
+	FailedAction   string `json:"failedAction"`
+	FailedResource string `json:"failedResource"`
+	ErrorMessage   string `json:"errorMessage"`
+}
+
+// newRun makes the run of d for m; err is why there is no document. It returns
+// nil when nothing is to be started.
+func newRun(d *definition, m *Message, document []byte, err error) *run {
+	r := &run{id: newRunID(m.Time), safe: make(chan struct{}), payload: document}
+	r.entry = entry{Rule: d.rule.Name, Trace: m.Trace, Topic: m.Topic, ClientID: m.ClientID}
+	if a := d.rule.ErrorAction; a != nil {
+		r.entry.OnError = a.Lambda.FunctionARN
+		r.original = bytes.Clone(m.Payload)
+	}
+	for _, a := range d.rule.Actions {
+		if err != nil {
+			r.fail(a.Lambda.FunctionARN, err)
+			continue
+		}
+		r.entry.Pending = append(r.entry.Pending, a.Lambda.FunctionARN)
+	}
+	if len(r.entry.Pending) == 0 && (len(r.entry.Failures) == 0 || r.entry.OnError == "") {
+		return nil
+	}
+	r.bytes = int64(len(r.payload) + len(r.original))
+	return r
+}
+
+func (r *run) fail(arn strait.ARN, err error) {
+	message := "the action failed" // causes are for the log, not for a function
+	var told *strait.Error
+	if errors.As(err, &told) {
+		message = told.Message
+	}
+	r.entry.Failures = append(r.entry.Failures, failure{"LambdaAction", string(arn), message})
+}
+
+// settle answers those who wait for r, once.
+func (r *run) settle(err error) {
+	if !r.told {
+		r.told, r.unsafe = true, err
+		close(r.safe)
+	}
+}
+
+// start sends r on its way, unless too much is on its way already.
+func (e *Engine) start(r *run) {
+	e.mu.Lock()
+	full := e.pending >= e.cfg.MaxPending || e.bytes+r.bytes > e.cfg.MaxPendingBytes
+	if !e.closed && !full {
+		e.pending++
+		e.bytes += r.bytes
+		e.work.Go(func() { e.drive(r) })
+		e.mu.Unlock()
+		return
+	}
+	e.mu.Unlock()
+	err := strait.Errorf(strait.Unavailable, "rule journal", "too many rule actions are waiting to be handed over; try again later")
+	if !full {
+		err = strait.Errorf(strait.Unavailable, "rule journal", "the rules engine is closing; try again later")
+	}
+	e.tell(r, Dropped, "", err)
+	r.settle(err)
+}
+
+// drive carries r out to its end, or until the engine is closed.
+func (e *Engine) drive(r *run) {
+	defer e.release(r)
+	for attempt := 1; ; attempt++ {
+		// 1. Hand over what is pending.
+		e.round(r, attempt == e.cfg.Retry.Attempts)
+		if e.finished(r) {
+			return
+		}
+		// 2. All tried for good, some in vain: the error action is what is left.
+		due := len(r.entry.Pending) == 0
+		if due {
+			r.report(e.cfg.Now())
+			attempt, r.saved = 0, false
+		}
+		// 3. Keep it. If that fails the publisher is told, and we try on
+		// nevertheless: the message may come again, which is allowed.
+		if !r.saved {
+			r.settle(e.save(r))
+		}
+		if !due {
+			sleep(e.ctx, e.backoff(attempt))
+		}
+		if e.ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// finished ends r when nothing is left to do.
+func (e *Engine) finished(r *run) bool {
+	if len(r.entry.Pending) > 0 || len(r.entry.Failures) > 0 && r.entry.OnError != "" {
+		return false
+	}
+	if r.saved {
+		e.forget(r)
+	}
+	r.settle(nil)
+	return true
+}
+
+// report turns r into the run of its error action.
+func (r *run) report(now time.Time) {
+	r.payload = errorDocument(r)
+	r.original = nil
+	r.entry.Pending = []strait.ARN{r.entry.OnError}
+	r.entry.OnError, r.entry.Reported, r.entry.Failures = "", true, nil
+}
+
+// errorDocument is what an error action gets [DG Error handling].
+func errorDocument(r *run) []byte {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	// Strings, bytes and slices of them cannot fail to be encoded.
+	_ = enc.Encode(struct {
+		RuleName string    `json:"ruleName"`
+		Topic    string    `json:"topic"`
+		Trace    string    `json:"cloudwatchTraceId"`
+		ClientID string    `json:"clientId"`
+		Payload  []byte    `json:"base64OriginalPayload"`
+		Failures []failure `json:"failures"`
+	}{r.entry.Rule, r.entry.Topic, r.entry.Trace, r.entry.ClientID, append([]byte{}, r.original...), r.entry.Failures})
+	return bytes.TrimRight(buf.Bytes(), "\n")
+}
+
+// round calls the Invoker once for each pending function, all at the same
+// time, and takes in the results. When that takes long, r is saved meanwhile.
+func (e *Engine) round(r *run, last bool) {
+	if len(r.entry.Pending) == 0 {
+		return
+	}
+	results := make([]error, len(r.entry.Pending))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case e.slots <- struct{}{}:
+			defer func() { <-e.slots }()
+			e.invoke(r, results)
+		case <-e.ctx.Done():
+			for i := range results {
+				results[i] = e.ctx.Err()
+			}
+		}
+	}()
+	if !r.saved {
+		slow := time.NewTimer(grace)
+		select {
+		case <-done:
+		case <-slow.C:
+			if e.save(r) == nil { // otherwise there is still hope in the round
+				r.settle(nil)
+			}
+		}
+		slow.Stop()
+	}
+	<-done
+	e.conclude(r, results, last)
+}
+
+// invoke fills results; it only reads r.
+func (e *Engine) invoke(r *run, results []error) {
+	rule, err := e.Get(r.entry.Rule)
+	if err != nil {
+		for i := range results {
+			results[i] = errDeleted
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, invokeTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, arn := range r.entry.Pending {
+		wg.Go(func() { results[i] = e.cfg.Invoker.Invoke(ctx, rule, arn, r.payload, r.entry.Trace) })
+	}
+	wg.Wait()
+}
+
+var errDeleted = strait.Errorf(strait.NotFound, "rule", "the rule was deleted before its actions were handed over")
+
+// conclude takes in what one round brought.
+func (e *Engine) conclude(r *run, results []error, last bool) {
+	var left []strait.ARN
+	for i, arn := range r.entry.Pending {
+		err := results[i]
+		switch {
+		case err == nil:
+			e.tell(r, Invoked, arn, nil)
+		case e.ctx.Err() != nil: // closing; the journal keeps it
+			left = append(left, arn)
+		case errors.Is(err, errDeleted):
+			e.tell(r, Dropped, arn, err)
+			r.entry.OnError = ""
+		case last || final(err):
+			e.tell(r, Failed, arn, err)
+			r.fail(arn, err)
+		default:
+			e.tell(r, Retrying, arn, err)
+			left = append(left, arn)
+		}
+	}
+	if r.entry.Reported {
+		r.entry.Failures = nil // there is no error action for error actions
+	}
+	r.entry.Pending = left
+}
+
+// final tells whether asking again is of no use.
+func final(err error) bool {
+	switch strait.KindOf(err) {
+	case strait.Invalid, strait.Denied, strait.NotFound, strait.TooLarge, strait.Unsupported:
+		return true
+	}
+	return false
+}
+
+func (e *Engine) tell(r *run, step Step, arn strait.ARN, err error) {
+	e.cfg.Events(Event{Trace: r.entry.Trace, Rule: r.entry.Rule, Topic: r.entry.Topic, Step: step, Function: arn, Err: err})
+	if step == Failed || step == Dropped {
+		e.cfg.Log.Warn("a rule's action was not carried out", "rule", r.entry.Rule, "trace", r.entry.Trace, "function", string(arn), "step", string(step), "err", err)
+	}
+}
+
+// release ends what start began.
+func (e *Engine) release(r *run) {
+	r.settle(strait.Errorf(strait.Unavailable, "rule journal", "the rules engine is closing; try again later"))
+	e.mu.Lock()
+	e.pending--
+	e.bytes -= r.bytes
+	e.mu.Unlock()
+}
+
+func (e *Engine) backoff(attempt int) time.Duration {
+	d := e.cfg.Retry.First
+	for ; attempt > 1 && d < e.cfg.Retry.Max; attempt-- {
+		d *= 2
+	}
+	return min(d, e.cfg.Retry.Max)
+}
+
+// sleep waits for d or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
