@@ -2,9 +2,14 @@ package broker
 
 import (
 	"context"
+	"errors"
+	"hash/maphash"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"strait"
 	"strait/state"
 )
 
@@ -13,19 +18,19 @@ import (
 type Limits struct {
 	Payload       int           // bytes of a message; 131,072, at most 262,144
 	Subscriptions int           // of one session; 50
-	InFlight      int           // QoS 1 messages of a session sent and not acknowledged; 100
-	QueueMessages int           // QoS 1 messages waiting for a session; 20,000
-	QueueBytes    int64         // bytes of them, on disk when the session is persistent; 64 MiB
-	MemoryBytes   int64         // bytes of what waits in memory only: QoS 0, and all of a clean session; 16 MiB
+	InFlight      int           // QoS 1 messages of a session sent and not acknowledged; 100, at most 10,000
+	QueueMessages int           // messages waiting for a session; 20,000
+	QueueBytes    int64         // bytes of QoS 1 messages waiting for a persistent session, on disk; 64 MiB
+	MemoryBytes   int64         // bytes waiting in memory only: QoS 0, and all of a clean session; 16 MiB
 	Retained      int           // retained messages; 500,000
 	SessionExpiry time.Duration // how long a persistent session outlives its connection; 1 h
 }
 
 // Config is what a Broker needs.
 type Config struct {
-	Store  state.Store // keys below "broker/" belong to the broker
-	Now    func() time.Time
-	Log    *slog.Logger
+	Store  state.Store      // keys below "broker/" belong to the broker
+	Now    func() time.Time // nil: time.Now
+	Log    *slog.Logger     // nil: nothing is logged
 	Limits Limits
 	// Matched, when set, is told every accepted message, at once, in the
 	// goroutine of its publisher; it must not block. The wait it returns
@@ -42,4 +47,196 @@ type Drop struct {
 	Message  *Message
 	QoS      byte
 	Total    uint64 // drops of this session so far, this one included
+}
+
+// A Broker hands messages from those who publish to those who subscribed. All
+// methods may be called from many goroutines.
+type Broker struct {
+	c        Config
+	tree     *tree
+	journal  *journal
+	retained *shelf
+	closed   atomic.Bool
+
+	// stripes serialise connecting and ending of one client id (several ids
+	// share a stripe). A stripe is taken before any lock of a mailbox.
+	stripes [256]sync.Mutex
+	seed    maphash.Seed
+
+	mu    sync.RWMutex
+	boxes map[string]*mailbox // by client id
+
+	published, delivered, dropped atomic.Uint64
+}
+
+// Stats counts since Open, except where it says "now".
+type Stats struct {
+	Sessions  int    // now, connected or not
+	Retained  int    // messages now
+	Published uint64 // messages accepted
+	Delivered uint64 // messages given to Session.Next's callers
+	Dropped   uint64 // messages that a queue had no room for
+}
+
+// Publish hands m to every session subscribed to its topic, keeps it as
+// retained message when it says so, and tells Config.Matched. Deliveries start
+// before it returns. The broker owns m from then on.
+//
+// wait returns when the message is durable wherever it must be: in the queue
+// of each persistent session that gets it with QoS 1, as retained message, and
+// where Matched wants it. A nil wait means that there is nothing to wait for.
+// Only after wait returned nil may the message be acknowledged. If it returns
+// an error the message may or may not arrive; publish it again.
+//
+// Publish blocks only while the store is far behind, until ctx is done. The
+// error is strait.Invalid or TooLarge for a message that is wrong ("topic",
+// "qos", "payload"), strait.Limit ("retained messages") or ErrClosed; then
+// nobody got it.
+func (b *Broker) Publish(ctx context.Context, m *Message) (wait func(context.Context) error, err error) {
+	if err := b.check(m); err != nil {
+		return nil, err
+	}
+	if b.closed.Load() {
+		return nil, ErrClosed
+	}
+	return b.publish(ctx, m)
+}
+
+func (b *Broker) publish(ctx context.Context, m *Message) (wait func(context.Context) error, err error) {
+	if m.Time.IsZero() {
+		m.Time = b.c.Now()
+	}
+	// 1. Do not run away from the store.
+	if m.QoS > 0 || m.Retain {
+		if err := b.journal.room(ctx); err != nil {
+			return nil, err
+		}
+	}
+	// 2. Keep it.
+	var shelved *flush
+	if m.Retain {
+		if shelved, err = b.retained.set(m); err != nil {
+			return nil, err
+		}
+	}
+	// 3. Deliver it.
+	var queued *flush
+	if puts := b.deliver(m); len(puts) > 0 {
+		queued = b.journal.put(puts...)
+	}
+	// 4. Tell the rules.
+	var matched func(context.Context) error
+	if b.c.Matched != nil {
+		matched = b.c.Matched(m)
+	}
+	b.published.Add(1)
+	return join(shelved, queued, matched), nil
+}
+
+// check judges a message before anyone sees it.
+func (b *Broker) check(m *Message) error {
+	switch err := ValidTopic(m.Topic); {
+	case err != nil:
+		return err
+	case m.QoS > 1:
+		return strait.Errorf(strait.Invalid, "qos", "QoS %d is not offered; use 0 or 1", m.QoS)
+	case len(m.Payload) > b.c.Limits.Payload:
+		return strait.Errorf(strait.TooLarge, "payload", "a message must not be larger than %d bytes", b.c.Limits.Payload)
+	case len(m.Publisher) > maxClientID || len(m.Trace) > maxClientID:
+		return strait.Errorf(strait.Invalid, "publisher", "a publisher's client id must not be longer than %d bytes", maxClientID)
+	}
+	return nil
+}
+
+// deliver queues m for its subscribers and returns what must be stored.
+func (b *Broker) deliver(m *Message) (puts []*stored) {
+	subs := b.tree.find(m.Topic)
+	for i := range subs {
+		qos := min(m.QoS, subs[i].qos)
+		st, fits := subs[i].box.append(m, qos, false, &b.c.Limits)
+		if !fits {
+			b.drop(subs[i].box, m, qos)
+		}
+		if st != nil {
+			puts = append(puts, st)
+		}
+	}
+	return puts
+}
+
+// drop announces that x had no room for m. The log gets the 1st, 2nd, 4th, 8th
+// ... drop of a session, so that it cannot be flooded.
+func (b *Broker) drop(x *mailbox, m *Message, qos byte) {
+	b.dropped.Add(1)
+	total := x.dropped()
+	if total&(total-1) == 0 {
+		b.c.Log.Warn("queue of a session is full, message dropped", "client", x.id, "topic", m.Topic, "qos", qos, "drops", total)
+	}
+	if b.c.Dropped != nil {
+		b.c.Dropped(Drop{ClientID: x.id, Message: m, QoS: qos, Total: total})
+	}
+}
+
+// join makes one wait of several, nil when there is nothing to wait for.
+func join(shelved, queued *flush, matched func(context.Context) error) func(context.Context) error {
+	if shelved == queued {
+		shelved = nil // both nil, or the same flush
+	}
+	switch {
+	case shelved == nil && queued == nil:
+		return matched
+	case shelved == nil && matched == nil:
+		return queued.wait
+	}
+	return func(ctx context.Context) error {
+		var err error
+		for _, f := range [...]*flush{shelved, queued} {
+			if f != nil {
+				err = errors.Join(err, f.wait(ctx))
+			}
+		}
+		if matched != nil {
+			err = errors.Join(err, matched(ctx))
+		}
+		return err
+	}
+}
+
+// Retained returns the retained message of topic, or strait.NotFound,
+// "retained message".
+func (b *Broker) Retained(ctx context.Context, topic string) (*Message, error) {
+	m, err := b.retained.get(ctx, topic)
+	if err == nil && m == nil {
+		err = strait.Errorf(strait.NotFound, "retained message", "there is no retained message for topic %q", topic)
+	}
+	return m, err
+}
+
+// ListRetained returns up to limit retained messages whose topics come after
+// the given one, sorted by the bytes of their topics. One that was published a
+// moment ago and is not durable yet may be missing.
+func (b *Broker) ListRetained(ctx context.Context, after string, limit int) ([]*Message, error) {
+	return b.retained.list(ctx, after, limit)
+}
+
+// Stats returns the broker's counters.
+func (b *Broker) Stats() Stats {
+	b.mu.RLock()
+	sessions := len(b.boxes)
+	b.mu.RUnlock()
+	return Stats{
+		Sessions: sessions, Retained: b.retained.len(),
+		Published: b.published.Load(), Delivered: b.delivered.Load(), Dropped: b.dropped.Load(),
+	}
+}
+
+// stripe returns the lock that serialises connects and ends of id.
+func (b *Broker) stripe(id string) *sync.Mutex {
+	return &b.stripes[maphash.String(b.seed, id)%uint64(len(b.stripes))]
+}
+
+func (b *Broker) box(id string) *mailbox {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.boxes[id]
 }

@@ -1,6 +1,13 @@
 package broker
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"strait"
+)
 
 // Causes of the end of a session, to be told apart with errors.Is.
 var (
@@ -14,8 +21,9 @@ var (
 type SessionOptions struct {
 	// Clean: forget what was kept for the client id, keep nothing afterwards.
 	Clean bool
-	// Will is published when the session ends otherwise than by a clean End.
-	// Its Publisher is set to the client id.
+	// Will is published when the session ends otherwise than by a clean End,
+	// with the client id as its Publisher. It is kept in memory only: it is
+	// not published when the broker's process is killed.
 	Will *Message
 }
 
@@ -23,4 +31,218 @@ type SessionOptions struct {
 type EndCause struct {
 	Clean bool  // the client said goodbye (DISCONNECT): its will is not published
 	Err   error // what Session.Cause shall return; nil stands for ErrEnded
+}
+
+// A Session is one connection of a client. When it has ended, every method
+// but End returns its cause. Next must not be called by two goroutines at
+// once; everything else may be called at any time.
+type Session struct {
+	b    *Broker
+	box  *mailbox
+	will *Message
+	wake chan struct{} // capacity 1: there may be something for Next
+
+	done  chan struct{}
+	cause error // set before done is closed
+}
+
+// ClientID returns the client id.
+func (s *Session) ClientID() string { return s.box.id }
+
+// Done is closed when the session has ended.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Cause returns why the session has ended, nil while it has not.
+func (s *Session) Cause() error {
+	select {
+	case <-s.done:
+		return s.cause
+	default:
+		return nil
+	}
+}
+
+// End ends the session; its Next returns. What is kept for a persistent
+// session stays until it expires; of any other nothing is left. Unless
+// cause.Clean, the will is published before End returns. A second End does
+// nothing. It does not wait for the store: after a crash right now the session
+// counts as having left when the broker was opened again.
+func (s *Session) End(_ context.Context, cause EndCause) { s.end(cause) }
+
+func (s *Session) end(cause EndCause) bool {
+	if s.Cause() != nil {
+		return false
+	}
+	lock := s.b.stripe(s.box.id)
+	lock.Lock()
+	will, ended := s.b.end(s.box, s, cause)
+	lock.Unlock()
+	s.b.publishWill(will)
+	return ended
+}
+
+// Subscribe adds subscriptions, or changes the QoS of those there are. They
+// take effect before it returns and, in a persistent session, are durable
+// then. For each filter without wildcard the topic's retained message is
+// queued, also when the subscription is not new.
+//
+// refused is nil when all were granted; otherwise it has one error for each
+// that was not: strait.Invalid ("topic filter", "qos"), strait.Limit
+// ("subscriptions") or strait.Unsupported ("shared subscription"). The others
+// are granted all the same. err is the session's cause, or strait.Unavailable.
+func (s *Session) Subscribe(ctx context.Context, subs []Subscription) (refused []error, err error) {
+	x := s.box
+	var flushes []*flush
+	var exact []Subscription
+
+	x.rd.Lock()
+	if x.owner != s {
+		x.rd.Unlock()
+		return nil, s.Cause()
+	}
+	changed := false
+	for i, sub := range subs {
+		new, err := s.subscribe(sub)
+		if err != nil {
+			if refused == nil {
+				refused = make([]error, len(subs))
+			}
+			refused[i] = err
+			continue
+		}
+		changed = changed || new
+		if !wild(sub.Filter) {
+			exact = append(exact, sub)
+		}
+	}
+	if x.persistent && changed {
+		flushes = append(flushes, s.b.journal.set(x.record()))
+	}
+	x.rd.Unlock()
+
+	for _, sub := range exact {
+		f, err := s.replay(ctx, sub)
+		if err != nil {
+			return refused, err
+		}
+		if f != nil {
+			flushes = append(flushes, f)
+		}
+	}
+	return refused, waitAll(ctx, flushes)
+}
+
+// subscribe grants one subscription; rd is held. changed is false when it was there already.
+func (s *Session) subscribe(sub Subscription) (changed bool, err error) {
+	x := s.box
+	if err := ValidFilter(sub.Filter); err != nil {
+		return false, err
+	}
+	if sub.QoS > 1 {
+		return false, strait.Errorf(strait.Invalid, "qos", "QoS %d is not offered; use 0 or 1", sub.QoS)
+	}
+	if strings.HasPrefix(sub.Filter, "$share/") {
+		return false, strait.Errorf(strait.Unsupported, "shared subscription", "shared subscriptions are not offered yet; subscribe without $share/NAME/")
+	}
+	qos, had := x.subs[sub.Filter]
+	if had && qos == sub.QoS {
+		return false, nil
+	}
+	if limit := s.b.c.Limits.Subscriptions; !had && len(x.subs) >= limit {
+		return false, strait.Errorf(strait.Limit, "subscriptions", "a connection may have %d subscriptions", limit)
+	}
+	filter := strings.Clone(sub.Filter)
+	x.subs[filter] = sub.QoS
+	s.b.tree.add(filter, x, sub.QoS, had)
+	return true, nil
+}
+
+// replay queues the retained message of an exact filter.
+func (s *Session) replay(ctx context.Context, sub Subscription) (*flush, error) {
+	m, err := s.b.retained.get(ctx, sub.Filter)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	qos := min(m.QoS, sub.QoS)
+	st, fits := s.box.append(m, qos, true, &s.b.c.Limits)
+	if !fits {
+		s.b.drop(s.box, m, qos)
+	}
+	if st == nil {
+		return nil, nil
+	}
+	return s.b.journal.put(st), nil
+}
+
+// Unsubscribe ends subscriptions; what is queued because of them stays. A
+// filter that was not subscribed to is no error. In a persistent session it is
+// durable when it returns.
+func (s *Session) Unsubscribe(ctx context.Context, filters []string) error {
+	x := s.box
+	x.rd.Lock()
+	if x.owner != s {
+		x.rd.Unlock()
+		return s.Cause()
+	}
+	changed := false
+	for _, filter := range filters {
+		if _, had := x.subs[filter]; had {
+			delete(x.subs, filter)
+			s.b.tree.remove(filter, x)
+			changed = true
+		}
+	}
+	var flushes []*flush
+	if x.persistent && changed {
+		flushes = append(flushes, s.b.journal.set(x.record()))
+	}
+	x.rd.Unlock()
+	return waitAll(ctx, flushes)
+}
+
+// Subscriptions returns what the session is subscribed to, in no order.
+func (s *Session) Subscriptions() []Subscription {
+	s.box.rd.Lock()
+	defer s.box.rd.Unlock()
+	list := make([]Subscription, 0, len(s.box.subs))
+	for filter, qos := range s.box.subs {
+		list = append(list, Subscription{filter, qos})
+	}
+	return list
+}
+
+// Ack says that the client has the message delivered with packetID. An id that
+// is not in flight is ignored. The message is taken off the store soon; after
+// a crash right now it comes again.
+func (s *Session) Ack(_ context.Context, packetID uint16) error {
+	x := s.box
+	x.rd.Lock()
+	defer x.rd.Unlock()
+	if x.owner != s {
+		return s.Cause()
+	}
+	sl, ok := x.inflight[packetID]
+	if !ok {
+		return nil
+	}
+	delete(x.inflight, packetID)
+	if sl.stored != nil {
+		s.b.journal.remove(sl.stored)
+	}
+	var f freed
+	f.add(x, sl)
+	x.free(f)
+	if len(x.inflight) == s.b.c.Limits.InFlight-1 {
+		poke(s.wake) // Next may be waiting for room in the window
+	}
+	return nil
+}
+
+func waitAll(ctx context.Context, flushes []*flush) error {
+	for _, f := range flushes {
+		if err := f.wait(ctx); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
+	return nil
 }
