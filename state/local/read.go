@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -100,9 +101,13 @@ func (s *Store) scan(ctx context.Context, query *sql.Stmt, fn func(state.Fact), 
 	return nil
 }
 
-// upper returns the smallest key above every key that begins with prefix, nil
-// when there is none.
-func upper(prefix string) any {
+// aboveAll is greater than every key.
+var aboveAll = bytes.Repeat([]byte{0xff}, state.MaxKey+1)
+
+// upper returns a bound above every key that begins with prefix and below all
+// others that are greater. There is always one, because SQLite uses the index
+// only for a plain comparison.
+func upper(prefix string) []byte {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] != 0xff {
 			u := []byte(prefix[:i+1])
@@ -110,5 +115,5 @@ func upper(prefix string) any {
 			return u
 		}
 	}
-	return nil
+	return aboveAll
 }

@@ -94,9 +94,9 @@ func (s *Store) connect(path string) (state.Revision, error) {
 	s.readers.SetMaxOpenConns(4)
 	s.readers.SetMaxIdleConns(4)
 	for query, stmt := range map[string]**sql.Stmt{
-		`SELECT revision, value FROM fact WHERE key = ?`:                                                          &s.read.get,
-		`SELECT key, revision, value FROM fact WHERE key >= ? AND (?2 IS NULL OR key < ?2) ORDER BY key LIMIT ?3`: &s.read.list,
-		`SELECT key, revision, value FROM fact WHERE key >= ? AND (?2 IS NULL OR key < ?2) AND revision > ?3`:     &s.read.changes,
+		`SELECT revision, value FROM fact WHERE key = ?`:                                        &s.read.get,
+		`SELECT key, revision, value FROM fact WHERE key >= ? AND key < ? ORDER BY key LIMIT ?`: &s.read.list,
+		`SELECT key, revision, value FROM fact WHERE key >= ? AND key < ? AND revision > ?`:     &s.read.changes,
 	} {
 		if *stmt, err = s.readers.PrepareContext(ctx, query); err != nil {
 			return 0, err

@@ -2,15 +2,15 @@ package local_test
 
 import (
 	"testing"
-	"time"
 
 	"strait/state"
 	"strait/state/local"
+	"strait/state/statetest"
 )
 
-func open(t testing.TB, dir string) *local.Store {
+func open(t testing.TB, dir string, opts local.Options) *local.Store {
 	t.Helper()
-	s, err := local.Open(dir, local.Options{})
+	s, err := local.Open(dir, opts)
 	if err != nil {
 		t.Fatalf("open the store: %v", err)
 	}
@@ -18,21 +18,24 @@ func open(t testing.TB, dir string) *local.Store {
 	return s
 }
 
-func TestOpenAgain(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	r, err := s.Apply(t.Context(), state.Write{Key: "a", Value: []byte("1")})
-	if r != 1 || err != nil {
-		t.Fatalf("apply: got revision %d and %v, want 1", r, err)
+// TestContract runs the suite with a store as it is, and with one so small that
+// hardly anything fits into its cache and its history.
+func TestContract(t *testing.T) {
+	for name, opts := range map[string]local.Options{
+		"usual": {},
+		"tiny":  {CacheBytes: 1, History: 4},
+		"small": {CacheBytes: 32 << 10, History: 64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			statetest.Run(t, func(t *testing.T) state.Store { return open(t, t.TempDir(), opts) })
+		})
 	}
-	if err := s.Close(); err != nil {
-		t.Fatalf("close: %v", err)
-	}
-	start := time.Now()
-	s = open(t, dir)
-	t.Log("opened in", time.Since(start))
-	f, err := s.Get(t.Context(), "a")
-	if err != nil || string(f.Value) != "1" || f.Revision != 1 {
-		t.Fatalf("get after opening again: got %+v, %v", f, err)
-	}
+}
+
+func TestDurable(t *testing.T) {
+	statetest.RunDurable(t, func(dir string) (state.Store, error) { return local.Open(dir, local.Options{}) })
+}
+
+func TestBus(t *testing.T) {
+	statetest.RunBus(t, func(t *testing.T) state.Bus { return local.NewBus() })
 }
