@@ -6,6 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"strait/door/mqtt/websocket"
 )
 
 // A Server serves MQTT connections. Set its fields before the first call and
@@ -14,6 +20,9 @@ type Server struct {
 	Connector Connector
 	Log       *slog.Logger // nil: no log
 	Limits    Limits
+
+	open    atomic.Int64 // connections
+	pending atomic.Int64 // of these, not admitted yet
 }
 
 // Serve accepts connections from l and serves each, until ctx ends (then it
@@ -21,17 +30,123 @@ type Server struct {
 // they have ended. A TLS listener's handshakes are done here, each in its
 // connection's own goroutine.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	return errors.New("mqtt: not there yet")
+	ctx, cancel := context.WithCancel(ctx)
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	defer l.Close()
+
+	var pause time.Duration
+	for {
+		nc, err := l.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = nc.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			// Out of file descriptors, for example: it passes.
+			if t, ok := err.(interface{ Temporary() bool }); !ok || !t.Temporary() {
+				return err
+			}
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log().Warn("mqtt: accept failed; trying again", "err", err, "pause", pause)
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+			continue
+		}
+		pause = 0
+		conns.Go(func() { s.ServeConn(ctx, nc) })
+	}
 }
 
 // ServeConn serves one accepted connection until it ends, and closes it. A
 // *tls.Conn whose handshake is not complete is handshaken first.
-func (s *Server) ServeConn(ctx context.Context, nc net.Conn) { _ = nc.Close() }
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
+	defer nc.Close()
+	if !s.enter() {
+		return
+	}
+	s.serve(ctx, nc, Peer{Addr: addrPort(nc.RemoteAddr())})
+}
 
 // Upgrade turns an HTTP request, whose caller has been verified by the HTTP
 // door and is handed on as identity, into a WebSocket connection and serves
 // it until it ends. It ends early with the request's context, so the
 // http.Server's BaseContext is what stops it.
 func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, identity any) {
-	http.Error(w, "not there yet", http.StatusServiceUnavailable)
+	if !s.enter() {
+		http.Error(w, "too many connections", http.StatusServiceUnavailable)
+		return
+	}
+	nc, err := websocket.Upgrade(w, r)
+	if err != nil {
+		s.leave(true)
+		s.log().Debug("mqtt: no WebSocket", "addr", r.RemoteAddr, "err", err)
+		return
+	}
+	defer nc.Close()
+	s.serve(r.Context(), nc, Peer{
+		Addr:      addrPort(nc.RemoteAddr()),
+		TLS:       r.TLS,
+		WebSocket: r,
+		Identity:  identity,
+	})
+}
+
+// serve leads a connection that has entered through its life. The caller
+// closes nc.
+func (s *Server) serve(ctx context.Context, nc net.Conn, peer Peer) {
+	c, err := s.admit(ctx, nc, peer)
+	if err != nil {
+		s.leave(true)
+		level := slog.LevelDebug
+		if errors.As(err, new(*refusal)) {
+			level = slog.LevelInfo
+		}
+		s.log().Log(ctx, level, "mqtt: not connected", "addr", peer.Addr, "err", err)
+		return
+	}
+	s.pending.Add(-1)
+	defer s.leave(false)
+	c.run(ctx)
+}
+
+// enter counts a new connection, or refuses it. One that entered must leave.
+func (s *Server) enter() bool {
+	l := s.Limits.withDefaults()
+	open, pending := s.open.Add(1), s.pending.Add(1)
+	if open > int64(l.Connections) || pending > int64(l.Pending) {
+		s.leave(true)
+		s.log().Warn("mqtt: refused a connection because too many are open", "open", open, "pending", pending)
+		return false
+	}
+	return true
+}
+
+func (s *Server) leave(pending bool) {
+	if pending {
+		s.pending.Add(-1)
+	}
+	s.open.Add(-1)
+}
+
+func (s *Server) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		p := t.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	}
+	return netip.AddrPort{}
 }

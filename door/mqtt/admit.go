@@ -1,0 +1,181 @@
+package mqtt
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"strait/door/mqtt/packet"
+)
+
+// readBuffer is what every connection holds for reading; longer packets are
+// read past it.
+const readBuffer = 4 << 10
+
+// A refusal is a CONNECT that was understood and turned down.
+type refusal struct {
+	clientID string
+	err      error
+}
+
+func (e *refusal) Error() string { return fmt.Sprintf("connect %q: %v", e.clientID, e.err) }
+func (e *refusal) Unwrap() error { return e.err }
+
+// admit does the TLS handshake, reads the CONNECT and asks the Connector. A
+// client that is refused is sent nothing: AWS closes without a CONNACK, and
+// code 1 would make the v1 SDK for Python fall back to MQTT 3.1.
+func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, error) {
+	limits := s.Limits.withDefaults()
+	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	defer stop()
+
+	// 1. TLS.
+	if err := handshake(ctx, nc, &peer, limits.Handshake); err != nil {
+		return nil, err
+	}
+
+	// 2. What the client says.
+	alive := &aliveReader{nc: nc}
+	in := packet.NewReader(bufio.NewReaderSize(alive, readBuffer), limits.Packet)
+	if err := nc.SetDeadline(time.Now().Add(limits.Connect)); err != nil {
+		return nil, err
+	}
+	said, err := in.ReadConnect()
+	if err != nil {
+		return nil, answerVersion(nc, err)
+	}
+	c, err := connectFrom(said, peer, limits)
+	if err != nil {
+		return nil, &refusal{said.ClientID, err}
+	}
+
+	// 3. What the floor below says to that.
+	bounded, cancel := context.WithTimeout(ctx, limits.Connect)
+	conn, present, err := s.Connector.Connect(bounded, c)
+	cancel()
+	if err != nil {
+		return nil, &refusal{c.ClientID, err}
+	}
+
+	// From here on conn is open: nothing may fail before client.run, which
+	// closes it.
+	_ = nc.SetDeadline(time.Time{})
+	alive.keep(c.KeepAlive)
+	out := newWriter(nc, limits.Write)
+	// MQTT 3.1 has no session present flag; the bit is reserved there.
+	out.send(&packet.Connack{SessionPresent: present && said.Version != packet.V31})
+	return &client{
+		limits: limits, nc: nc, in: in, out: out, conn: conn,
+		log:   s.log().With("client", c.ClientID, "addr", peer.Addr),
+		slots: make(chan struct{}, limits.Inflight),
+	}, nil
+}
+
+// handshake completes a TLS connection's handshake and notes in peer what it
+// showed. Other connections are left as they are.
+func handshake(ctx context.Context, nc net.Conn, peer *Peer, timeout time.Duration) error {
+	t, ok := nc.(interface {
+		HandshakeContext(context.Context) error
+		ConnectionState() tls.ConnectionState
+	})
+	if ok {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		if err := t.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("tls handshake: %w", err)
+		}
+		state := t.ConnectionState()
+		peer.TLS = &state
+	}
+	if peer.TLS != nil && len(peer.TLS.PeerCertificates) > 0 {
+		peer.Certificate = peer.TLS.PeerCertificates[0]
+	}
+	return nil
+}
+
+// answerVersion tells an MQTT 5 client, in MQTT 5, that its version is not
+// spoken: CONNACK, reason 0x84, no properties. It returns err.
+func answerVersion(nc net.Conn, err error) error {
+	var v *packet.VersionError
+	if errors.As(err, &v) && v.Name == "MQTT" && v.Level == byte(packet.V5) {
+		_, _ = nc.Write([]byte{byte(packet.TypeConnack) << 4, 3, 0, 0x84, 0})
+	}
+	return err
+}
+
+// connectFrom judges a CONNECT as far as that is the wire's affair.
+func connectFrom(p *packet.Connect, peer Peer, limits Limits) (Connect, error) {
+	c := Connect{
+		ClientID:  p.ClientID,
+		Clean:     p.Clean,
+		KeepAlive: limits.keepAlive(p.KeepAlive),
+		Username:  p.Username,
+		Peer:      peer,
+	}
+	switch {
+	case len(c.ClientID) > limits.ClientID:
+		return Connect{}, protocolError("a client id of %d bytes; at most %d are allowed", len(c.ClientID), limits.ClientID)
+	case strings.HasPrefix(c.ClientID, "$"):
+		return Connect{}, protocolError("a client id that begins with $")
+	case c.ClientID == "" && !c.Clean:
+		// MQTT-3.1.3-8. The standard's CONNACK 2 is not sent, see admit.
+		return Connect{}, protocolError("a client without an id asks for a persistent session")
+	case c.ClientID == "":
+		// AWS documents this name for MQTT 5; whether it does the same for
+		// 3.1.1 is unverified.
+		c.ClientID, c.Assigned = generatedID(), true
+	}
+	if w := p.Will; w != nil {
+		if w.QoS > 1 {
+			return Connect{}, protocolError("a will with QoS 2")
+		}
+		// A copy, so that the will does not keep the password beside it.
+		c.Will = &Will{Topic: w.Topic, Payload: bytes.Clone(w.Payload), QoS: w.QoS, Retain: w.Retain}
+	}
+	return c, nil
+}
+
+// generatedID returns "$GEN/" and a random UUID (version 4).
+func generatedID() string {
+	var b [16]byte
+	_, _ = io.ReadFull(rand.Reader, b[:]) // it never fails; the process ends first
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("$GEN/%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// An aliveReader reads from a connection and moves its read deadline on with
+// each read: a client that is silent for one and a half times its keep-alive
+// makes it fail with os.ErrDeadlineExceeded.
+type aliveReader struct {
+	nc      net.Conn
+	silence time.Duration // 0: the deadline is left alone
+	slack   time.Duration
+	moved   time.Time
+}
+
+func (r *aliveReader) keep(alive time.Duration) {
+	r.silence = alive + alive/2
+	r.slack = min(time.Second, alive/16)
+}
+
+func (r *aliveReader) Read(p []byte) (int, error) {
+	if r.silence > 0 {
+		// Moving a deadline costs more than looking at the clock, so it is
+		// set a little later and then left alone for as long.
+		if now := time.Now(); now.Sub(r.moved) >= r.slack {
+			if err := r.nc.SetReadDeadline(now.Add(r.silence + r.slack)); err != nil {
+				return 0, err
+			}
+			r.moved = now
+		}
+	}
+	return r.nc.Read(p)
+}

@@ -1,0 +1,200 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"strait"
+	"strait/door/mqtt/packet"
+	"strait/door/mqtt/websocket"
+)
+
+// closeTime is what a Conn has for closing.
+const closeTime = 10 * time.Second
+
+// A client is one admitted connection. Its life has up to five goroutines: run
+// reads, the writer writes, deliver fetches what comes, acknowledge (when
+// something must be waited for) sends PUBACKs, and watch ends them all.
+type client struct {
+	limits Limits
+	nc     net.Conn
+	in     *packet.Reader
+	out    *writer
+	conn   Conn
+	log    *slog.Logger
+
+	cancel context.CancelFunc
+	once   sync.Once
+	why    Reason // after cancel
+	cause  error
+
+	slots   chan struct{} // one taken for each inbound message that is not safe yet
+	queue   chan unacked  // these messages, in order; made when there is the first
+	waiting atomic.Int32  // how many are in queue or being waited for
+	told    bool          // that QoS 2 is not offered; once is enough
+	workers sync.WaitGroup
+}
+
+// unacked is a message of QoS 1 whose PUBACK has to wait for its turn.
+type unacked struct {
+	packetID uint16
+	wait     func(context.Context) error // nil: only for its turn
+}
+
+// run serves the client until it ends; then nothing of it runs any more and
+// its Conn has been closed.
+func (c *client) run(ctx context.Context) {
+	ctx, c.cancel = context.WithCancel(ctx)
+	var written sync.WaitGroup
+	written.Go(func() {
+		if err := c.out.run(); err != nil {
+			c.end(Lost, err)
+		}
+	})
+	c.workers.Go(func() { c.deliver(ctx) })
+	c.workers.Go(func() { c.watch(ctx, &written) })
+	c.log.Debug("mqtt: connected")
+
+	err := c.read(ctx)
+	c.end(c.reason(err), err)
+	c.close()
+	c.workers.Wait()
+
+	level := slog.LevelDebug
+	switch c.why {
+	case ServerError:
+		level = slog.LevelError
+	case ClientError, Refused:
+		level = slog.LevelInfo
+	}
+	c.log.Log(context.WithoutCancel(ctx), level, "mqtt: disconnected", "reason", string(c.why), "err", c.cause)
+}
+
+// end notes why the client ends, if it is the first to know, and ends it.
+func (c *client) end(why Reason, cause error) {
+	c.once.Do(func() {
+		c.why, c.cause = why, cause
+		c.cancel()
+	})
+}
+
+// watch waits for the end, from whichever side, and closes the socket; that
+// makes the reader return. What was taken for writing is still written, unless
+// the other side ended the connection: a certificate that was revoked gets
+// nothing more.
+func (c *client) watch(ctx context.Context, written *sync.WaitGroup) {
+	select {
+	case <-ctx.Done():
+	case <-c.conn.Done():
+	}
+	c.end(Ended, nil)
+	select {
+	case <-c.conn.Done():
+		c.out.end(false)
+	default:
+		c.out.end(true)
+	}
+	written.Wait()
+	_ = c.nc.Close()
+}
+
+// close closes the Conn. It comes after the last packet of the client.
+func (c *client) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	if e, ok := c.conn.(Ender); ok {
+		e.End(ctx, c.why)
+		return
+	}
+	c.conn.Close(ctx, c.why.Clean())
+}
+
+// deliver carries what Next gives to the writer.
+func (c *client) deliver(ctx context.Context) {
+	const few, many = 8, 128
+	buf := make([]Delivery, 0, few)
+	for {
+		ds, err := c.conn.Next(ctx, buf)
+		if err != nil {
+			err = c.failed("next", err)
+			c.end(c.reason(err), err)
+			return
+		}
+		left, ok := c.out.deliver(ds)
+		if left > 0 {
+			c.log.Error("mqtt: left out deliveries that the wire cannot carry", "count", left)
+		}
+		if !ok {
+			return
+		}
+		clear(ds) // the messages are not to be held while Next waits
+		if len(ds) == cap(buf) && cap(buf) < many {
+			buf = make([]Delivery, 0, 2*cap(buf))
+		}
+	}
+}
+
+// A connError is a failure of the Conn, with the reason that it makes.
+type connError struct {
+	why Reason
+	op  string
+	err error
+}
+
+func (e *connError) Error() string { return e.op + ": " + e.err.Error() }
+func (e *connError) Unwrap() error { return e.err }
+
+// failed wraps an error of the Conn.
+func (c *client) failed(op string, err error) error {
+	why := ServerError
+	switch strait.KindOf(err) {
+	case strait.Internal:
+		if errors.Is(err, context.Canceled) {
+			why = Ended // its context ended, so the end came from elsewhere
+		}
+	case strait.Denied, strait.Unauthenticated:
+		why = Refused
+	case strait.Invalid, strait.TooLarge, strait.Unsupported, strait.Limit:
+		why = ClientError
+	}
+	select {
+	case <-c.conn.Done():
+		why = Ended
+	default:
+	}
+	return &connError{why, op, err}
+}
+
+// errProtocol is in every error that says what the client did wrong.
+var errProtocol = errors.New("protocol error")
+
+func protocolError(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errProtocol, fmt.Sprintf(format, args...))
+}
+
+// errGoodbye is the DISCONNECT packet.
+var errGoodbye = errors.New("disconnect")
+
+// reason says what an error of reading, or of handling what was read, means.
+func (c *client) reason(err error) Reason {
+	var ce *connError
+	switch {
+	case errors.As(err, &ce):
+		return ce.why
+	case errors.Is(err, errGoodbye), errors.Is(err, websocket.ErrGoodbye):
+		return Disconnected
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return KeepAliveTimeout
+	case errors.Is(err, errProtocol), errors.Is(err, packet.ErrMalformed),
+		errors.Is(err, packet.ErrTooLarge), errors.Is(err, websocket.ErrProtocol):
+		return ClientError
+	}
+	return Lost
+}
