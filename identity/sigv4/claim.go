@@ -104,7 +104,29 @@ func (c Claim) GoString() string { return c.String() }
 func (c Claim) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // signed is what a signature may cover, taken from the request by Read.
-type signed struct{}
+type signed struct {
+	method string
+	path   string // as it was sent, up to the question mark
+	query  []pair // without the signature
+	date   string // as it is signed: 20150830T123600Z
+	// terminator is the last part of the credential; Verify judges it.
+	terminator string
+	names  string // SignedHeaders as the client wrote them
+	lines  string // their canonical lines
+	// unsigned are the x-amz-* headers that are not in names.
+	unsigned []string
 
-// proof is what Verify leaves for Body: the key that chunks are signed with.
-type proof struct{}
+	policy string // of a POST form, in base64, as it was sent
+	v2     v2
+
+	bodyHash string // what Body goes by; more than PayloadHash when it is stricter
+	decoded  string // x-amz-decoded-content-length
+	trailer  string // x-amz-trailer
+}
+
+// proof is what Verify leaves for Body.
+type proof struct {
+	s3   bool
+	key  []byte // that chunks are signed with
+	seed string // the signature that the first chunk's goes on from
+}
