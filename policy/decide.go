@@ -1,0 +1,203 @@
+package policy
+
+import (
+	"strings"
+
+	"strait"
+)
+
+// Decide weighs every statement of every document that counts for this caller
+// and answers. It never stops early, so that the reasons are whole. A layer
+// that the mode of the caller does not know (IoT policies of a user, say) is
+// not looked at.
+//
+//	certificate              IoT policies only
+//	service, anonymous       resource policies only
+//	taking on a role         trust policy, then the caller's own (§6.1)
+//	root                     allowed, unless a resource policy denies
+//	user, role session       the formula at court.allows
+//
+// A root user cannot take on a role, as in AWS.
+func (s Set) Decide(r Request) Decision {
+	var d Decision
+	var b bits
+	c := s.court(r.Principal.Kind, r.Action)
+	for _, shelf := range s.shelves(c.mode) {
+		for _, doc := range shelf.docs {
+			for _, st := range doc.statements {
+				reason, n := st.weigh(r)
+				reason.Layer, reason.Document = shelf.layer, doc.Name
+				d.Reasons = append(d.Reasons, reason)
+				if reason.Matched {
+					b |= bitOf(shelf.layer, st.deny, n)
+				}
+			}
+		}
+	}
+	d.conclude(c, b)
+	d.Note = note(c.mode, r.Principal.Kind)
+	return d
+}
+
+func (d *Decision) conclude(c court, b bits) {
+	if c.allows(b) {
+		d.Effect, d.Layer = Allow, c.granter(b)
+		return
+	}
+	var explicit int
+	d.Refused, explicit = c.refusals(b)
+	if explicit > 0 {
+		d.Effect = ExplicitDeny
+	}
+	d.Layer = d.Refused[0]
+}
+
+func note(m mode, who strait.PrincipalKind) string {
+	switch {
+	case m == modeNobody:
+		return "the kind of the caller is not known, so no policy applies to it"
+	case m == modeTrustNever && who == strait.Root:
+		return "the root user cannot assume a role; use an IAM user or another role"
+	case m == modeTrustNever:
+		return "only a user, a role session or a service can assume a role"
+	case m == modeOutside && who == strait.Anonymous:
+		return "the request is not signed, so only a resource policy could allow it"
+	}
+	return ""
+}
+
+// weigh says whether st matches r and, if not, where it fails first.
+func (st *statement) weigh(r Request) (Reason, naming) {
+	reason := Reason{Sid: st.sid, Statement: st.number, Line: st.line, Effect: Allow}
+	if st.deny {
+		reason.Effect = ExplicitDeny
+	}
+	n := st.named(r.Principal)
+	switch {
+	case n == notNamed:
+		reason.Miss = st.missPrincipal(r.Principal)
+	case !st.covers(string(r.Action)):
+		reason.Miss = st.missAction(r.Action)
+	case !st.reaches(string(r.Resource), r.Context):
+		reason.Miss = st.missResource(string(r.Resource), r.Context)
+	default:
+		reason.Miss = st.missCondition(r.Context)
+	}
+	reason.Matched = reason.Miss == nil
+	if reason.Matched && st.hasPrincipal {
+		reason.Named = n.String()
+	}
+	return reason, n
+}
+
+// covers tells whether the statement is about the action.
+func (st *statement) covers(action string) bool {
+	for _, a := range st.actions {
+		if foldMatch(a, action) {
+			return !st.notAction
+		}
+	}
+	return st.notAction
+}
+
+// reaches tells whether the statement is about the resource. A variable that
+// cannot be filled in makes its pattern match nothing; in NotResource that
+// would allow everything, so there an Allow misses and a Deny hits.
+func (st *statement) reaches(resource string, ctx Context) bool {
+	if st.anyResource {
+		return true
+	}
+	hit, unsure := false, false
+	for _, a := range st.resources {
+		g, f := a.fill(ctx, st.deny && !st.notResource)
+		unsure = unsure || f != filled
+		hit = hit || f == filled && g.match(resource)
+	}
+	switch {
+	case !st.notResource:
+		return hit
+	case unsure:
+		return st.deny
+	}
+	return !hit
+}
+
+func (st *statement) missPrincipal(who strait.Principal) *Miss {
+	var want []string
+	for _, p := range st.principals {
+		want = append(want, p.show())
+	}
+	m := &Miss{Part: "principal", Want: strings.Join(want, ", "), Found: string(who.ARN)}
+	if st.notPrincipal {
+		m.Want = "anyone but " + m.Want
+	}
+	if who.Kind == strait.Anonymous {
+		m.Found = "an anonymous caller"
+	}
+	for _, p := range st.principals {
+		if p.kind == principalID && who.Kind != strait.Service {
+			m.Note = p.value + " is the unique id of a user or role that is not the caller; " +
+				"if it was deleted and made again under the same name, it has a new id"
+		}
+	}
+	return m
+}
+
+func (st *statement) missAction(action strait.Action) *Miss {
+	m := &Miss{Part: "action", Want: strings.Join(st.actions, ", "), Found: string(action)}
+	if st.notAction {
+		m.Want = "anything but " + m.Want
+	}
+	return m
+}
+
+// missResource describes the pattern that came nearest: the one that failed in
+// the latest part of the ARN and, within it, has most of its beginning right.
+func (st *statement) missResource(resource string, ctx Context) *Miss {
+	m := &Miss{Part: "resource", Found: resource}
+	best := -1
+	for _, a := range st.resources {
+		near := 0
+		segment := 0
+		if g, f := a.fill(ctx, false); f == filled {
+			segment = g.miss(resource)
+			near = segment
+		} else if len(a.parts) == segments { // judge the parts before the variable
+			segment = segments
+			near = segments
+		}
+		text, notes := a.show(ctx)
+		near = near<<16 + common(text, resource)
+		if near > best {
+			best = near
+			m.Want, m.Segment, m.Note = text, segment, strings.Join(notes, "; ")
+		}
+	}
+	if !isARN(resource) {
+		m.Segment = 0
+	}
+	if st.notResource {
+		m.Want, m.Segment = "anything but "+m.Want, 0
+	}
+	return m
+}
+
+// common returns how many bytes two texts share at their beginning.
+func common(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && n < 1<<15 && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// missCondition returns the first condition that does not hold, or nil.
+func (st *statement) missCondition(ctx Context) *Miss {
+	for i := range st.conditions {
+		c := &st.conditions[i]
+		if h := c.holds(ctx, st.deny); !h.ok {
+			return c.miss(ctx, h)
+		}
+	}
+	return nil
+}

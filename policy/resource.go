@@ -1,0 +1,164 @@
+package policy
+
+import "strings"
+
+const segments = 6 // of an ARN: arn, partition, service, region, account, resource
+
+// An arnTemplate is a pattern for ARNs, in Resource or as the value of an Arn
+// operator. The parts are compared one by one, so that no wildcard reaches over
+// one of the first five colons.
+type arnTemplate struct {
+	template
+	all   bool      // the lone "*"
+	parts [][]token // six, or fewer in a short pattern
+	// short: missing parts count as "*" (iam-evaluation §2; AWS unverified)
+	short bool
+	fixed *arnGlob // set when nothing is left to fill in
+}
+
+// readResource reads an element of Resource or NotResource: only its sixth
+// part may have variables.
+func readResource(text string, variables bool) *arnTemplate {
+	a := &arnTemplate{template: readTemplate(text, true, false), all: text == "*", short: true}
+	if !a.all {
+		parts := strings.SplitN(text, ":", segments)
+		for i, part := range parts {
+			a.parts = append(a.parts, readTemplate(part, true, variables && i == segments-1).tokens)
+		}
+		if len(parts) == segments && variables {
+			head := text[:len(text)-len(parts[segments-1])]
+			last := readTemplate(parts[segments-1], true, true)
+			a.tokens = append([]token{{kind: tokenText, text: head}}, last.tokens...)
+		}
+	}
+	a.fix()
+	return a
+}
+
+// readARNValue reads a value of ArnLike and its kin, where variables may stand
+// in any part; colons inside a variable are no colons of the ARN.
+func readARNValue(text string, variables bool) *arnTemplate {
+	a := &arnTemplate{template: readTemplate(text, true, variables), all: text == "*"}
+	part := []token(nil)
+	for _, tok := range a.tokens {
+		for tok.kind == tokenText && len(a.parts) < segments-1 {
+			before, after, found := strings.Cut(tok.text, ":")
+			if !found {
+				break
+			}
+			if before != "" {
+				part = append(part, token{kind: tokenText, text: before})
+			}
+			a.parts = append(a.parts, part)
+			part, tok.text = nil, after
+		}
+		if tok.kind != tokenText || tok.text != "" {
+			part = append(part, tok)
+		}
+	}
+	a.parts = append(a.parts, part)
+	a.fix()
+	return a
+}
+
+func (a *arnTemplate) fix() {
+	if !names(a.tokens, func(string) bool { return true }) {
+		g, _ := a.fill(nil, false)
+		a.fixed = &g
+	}
+}
+
+// fill makes the matcher; see the function fill.
+func (a *arnTemplate) fill(ctx Context, guess bool) (arnGlob, filling) {
+	g := arnGlob{all: a.all}
+	if a.fixed != nil {
+		return *a.fixed, filled
+	}
+	if a.all {
+		return g, filled
+	}
+	if len(a.parts) < segments && !a.short {
+		// A value that is one variable holding a whole ARN; anything else
+		// that is no ARN matches none.
+		whole, f := fill(a.tokens, ctx, guess)
+		g.whole = &whole
+		g.never = len(a.tokens) != 1 || a.tokens[0].kind != tokenVariable
+		return g, f
+	}
+	literal := true
+	for i := range segments {
+		part := []token{{kind: tokenAny}}
+		if i < len(a.parts) {
+			part = a.parts[i]
+		}
+		p, f := fill(part, ctx, guess)
+		if f != filled {
+			return g, f
+		}
+		g.parts[i] = p
+		if i < segments-1 && (len(p.chunks) > 1 || p.chunks[0].ones != nil || strings.Contains(p.chunks[0].text, ":")) {
+			literal = false
+		}
+	}
+	if literal {
+		for i := range segments - 1 {
+			g.prefix += g.parts[i].chunks[0].text + ":"
+		}
+	}
+	return g, filled
+}
+
+// An arnGlob matches ARNs.
+type arnGlob struct {
+	all    bool
+	never  bool
+	whole  *glob
+	prefix string // the first five parts with their colons, when they have no wildcard
+	parts  [segments]glob
+}
+
+// match tells whether text, an ARN or "*", is matched.
+func (g *arnGlob) match(text string) bool {
+	if g.all {
+		return true
+	}
+	if g.prefix != "" {
+		n := len(g.prefix)
+		return len(text) >= n && text[:n] == g.prefix && g.parts[segments-1].match(text[n:])
+	}
+	return g.miss(text) == 0
+}
+
+// miss returns the first part, from 1, that does not match; 0 when all do.
+func (g *arnGlob) miss(text string) int {
+	switch {
+	case g.all:
+		return 0
+	case g.never:
+		return 1
+	case g.whole != nil:
+		if g.whole.match(text) {
+			return 0
+		}
+		return 1
+	}
+	for i := range segments - 1 {
+		colon := strings.IndexByte(text, ':')
+		if colon < 0 {
+			return i + 1
+		}
+		if p := &g.parts[i]; !p.star() && !p.match(text[:colon]) {
+			return i + 1
+		}
+		text = text[colon+1:]
+	}
+	if !g.parts[segments-1].match(text) {
+		return segments
+	}
+	return 0
+}
+
+// isARN tells whether text has the six parts of an ARN.
+func isARN(text string) bool {
+	return strings.HasPrefix(text, "arn:") && strings.Count(text, ":") >= segments-1
+}
