@@ -319,9 +319,13 @@ func (j *journal) apply(f *flush) (again []state.Write) {
 // maxBatchWrites keeps one batch from holding up other rooms for long.
 const maxBatchWrites = 2048
 
+// unavailable says in plain words that the store failed; who gave up is told so.
 func unavailable(err error) error {
 	if errors.Is(err, state.ErrClosed) {
 		return ErrClosed
 	}
-	return &strait.Error{Kind: strait.Unavailable, Thing: "disk", Message: "the message could not be stored; try again", Err: err}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &strait.Error{Kind: strait.Unavailable, Thing: "disk", Message: "messages cannot be stored or read just now; try again", Err: err}
 }
