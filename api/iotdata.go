@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"strait"
+	"strait/broker"
+)
+
+// IoTData returns the table of the IoT data plane (iot-shadow-and-data.md,
+// section 6).
+func IoTData(m *MQTT) Service {
+	k := dataDesk{m}
+	return Service{
+		Name: "iotdata", Scopes: []string{"iotdata", "iotdevicegateway"}, Protocol: "rest-json",
+		Operations: []Operation{
+			op("Publish", "POST /topics/{topic+}", k.mayPublish, k.publish),
+		},
+	}
+}
+
+type dataDesk struct{ m *MQTT }
+
+type publishInput struct {
+	Topic   string `aws:"path,topic"`
+	QoS     string `aws:"query,qos"`
+	Retain  string `aws:"query,retain"`
+	Payload []byte `aws:"payload"`
+}
+
+type publishOutput struct {
+	Message string `json:"message"`
+	TraceID string `json:"traceId"`
+}
+
+func (in *publishInput) flags() (qos byte, retain bool, err error) {
+	if in.QoS != "" && in.QoS != "0" && in.QoS != "1" {
+		return 0, false, strait.Errorf(strait.Invalid, "request", "qos must be 0 or 1")
+	}
+	if in.Retain != "" {
+		if retain, err = strconv.ParseBool(in.Retain); err != nil {
+			return 0, false, strait.Errorf(strait.Invalid, "request", "retain must be true or false")
+		}
+	}
+	if in.QoS == "1" {
+		qos = 1
+	}
+	return qos, retain, nil
+}
+
+// mayPublish asks the same rows as MQTT does.
+func (k dataDesk) mayPublish(_ context.Context, v View, _ *Caller, in *publishInput) ([]Ask, error) {
+	_, retain, err := in.flags()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTopic(in.Topic); err != nil {
+		return nil, err
+	}
+	asks := ask(rowPublish.action, rowPublish.arn(v.Place(), in.Topic))
+	if retain {
+		asks = append(asks, Ask{Action: rowRetainPublish.action, Resource: rowRetainPublish.arn(v.Place(), in.Topic)})
+	}
+	return asks, nil
+}
+
+// publish answers when the message is safe: 200 means what PUBACK means.
+func (k dataDesk) publish(ctx context.Context, c Call, in *publishInput) (*publishOutput, error) {
+	qos, retain, err := in.flags()
+	if err != nil {
+		return nil, err
+	}
+	wait, err := k.m.Broker.Publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace})
+	if err == nil && wait != nil {
+		err = wait(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &publishOutput{"OK", uuid.NewString()}, nil
+}

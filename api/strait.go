@@ -1,0 +1,174 @@
+package api
+
+import (
+	"context"
+	"strings"
+
+	"strait"
+	"strait/authz"
+	"strait/identity"
+	"strait/policy"
+)
+
+// Strait returns the table of what only Strait has: decisions to be read.
+func Strait(d *identity.Directory, a *authz.Authorizer) Service {
+	k := straitDesk{d, a}
+	return Service{
+		Name: "strait", Scopes: []string{"strait"}, Protocol: "rest-json",
+		Operations: []Operation{
+			op("GetDecision", "GET /_strait/decisions/{id}", k.mayGet, k.getDecision),
+			op("ListDecisions", "GET /_strait/decisions", k.mayList, k.listDecisions),
+			op("GetTrace", "GET /_strait/things/{thing}/trace", k.mayTrace, k.getTrace),
+		},
+	}
+}
+
+type straitDesk struct {
+	directory  *identity.Directory
+	authorizer *authz.Authorizer
+}
+
+// arn names a resource of Strait's own: "decision/..." or "thing/...".
+func (k straitDesk) arn(resource string) strait.ARN {
+	p := k.directory.Place()
+	return strait.ARN("arn:aws:strait:" + p.Region + ":" + p.Account + ":" + resource)
+}
+
+type getDecisionInput struct {
+	ID string `aws:"path,id"`
+}
+
+// Told is a decision as it is told: the record, and why in prose.
+type Told struct {
+	authz.Record
+	Explanation string        `json:"explanation,omitempty"`
+	Reasons     []ReasonTold  `json:"reasons,omitempty"`
+	Suggestions []SuggestTold `json:"suggestions,omitempty"`
+}
+
+// A ReasonTold is one statement's part in a decision.
+type ReasonTold struct {
+	Layer     string `json:"layer"`
+	Document  string `json:"document"`
+	Sid       string `json:"sid,omitempty"`
+	Statement int    `json:"statement"`
+	Line      int    `json:"line,omitempty"`
+	Effect    string `json:"effect"`
+	Matched   bool   `json:"matched"`
+	Missed    string `json:"missed,omitempty"` // principal, action, resource or condition
+	Want      string `json:"want,omitempty"`
+	Found     string `json:"found,omitempty"`
+}
+
+// A SuggestTold is the smallest change that would allow the request.
+type SuggestTold struct {
+	Layer     string `json:"layer"`
+	Document  string `json:"document"`
+	Statement string `json:"statement"`
+	Also      string `json:"also,omitempty"`
+}
+
+// mayGet: a caller may always read decisions about itself.
+func (k straitDesk) mayGet(_ context.Context, _ View, c *Caller, in *getDecisionInput) ([]Ask, error) {
+	a := Ask{Action: "strait:GetDecision", Resource: k.arn("decision/" + in.ID)}
+	if k.own(c, in.ID) {
+		a.Mode = authz.Probing
+	}
+	return []Ask{a}, nil
+}
+
+func (k straitDesk) own(c *Caller, id string) bool {
+	r := k.authorizer.Recorder.Get(id)
+	return r != nil && r.Principal == c.ARN
+}
+
+func (k straitDesk) getDecision(_ context.Context, c Call, in *getDecisionInput) (*Told, error) {
+	r := k.authorizer.Recorder.Get(in.ID)
+	if r == nil {
+		return nil, strait.Errorf(strait.NotFound, "decision", "There is no decision %s; only the latest are kept.", in.ID)
+	}
+	// About itself everyone may read what was decided, but not others' documents.
+	return tell(r, c.Verdicts[0].Allowed), nil
+}
+
+func tell(r *authz.Record, documents bool) *Told {
+	t := &Told{Record: *r}
+	if r.Event != "" || !documents {
+		return t
+	}
+	x := policy.Explain(r.Set, r.Request, r.Decision)
+	t.Explanation = x.Text()
+	for _, reason := range r.Decision.Reasons {
+		o := ReasonTold{Layer: string(reason.Layer), Document: reason.Document, Sid: reason.Sid, Statement: reason.Statement,
+			Line: reason.Line, Effect: reason.Effect.String(), Matched: reason.Matched}
+		if m := reason.Miss; m != nil {
+			o.Missed, o.Want, o.Found = m.Part, m.Want, m.Found
+		}
+		t.Reasons = append(t.Reasons, o)
+	}
+	for _, s := range x.Suggestions {
+		t.Suggestions = append(t.Suggestions, SuggestTold{string(s.Layer), s.Document, s.Statement, s.Also})
+	}
+	return t
+}
+
+type listDecisionsInput struct {
+	Trace  string `aws:"query,trace"`
+	Denied bool   `aws:"query,denied"`
+	Last   int    `aws:"query,last"`
+}
+
+type listDecisionsOutput struct {
+	Decisions []*Told `json:"decisions"`
+}
+
+func (k straitDesk) mayList(context.Context, View, *Caller, *listDecisionsInput) ([]Ask, error) {
+	return ask("strait:ListDecisions", k.arn("decision/*")), nil
+}
+
+// maxTold bounds how many decisions one answer holds.
+const maxTold = 1000
+
+func (k straitDesk) listDecisions(_ context.Context, c Call, in *listDecisionsInput) (*listDecisionsOutput, error) {
+	out := &listDecisionsOutput{Decisions: []*Told{}}
+	limit := in.Last
+	if limit <= 0 || limit > maxTold {
+		limit = maxTold
+	}
+	records := k.authorizer.Recorder.Records()
+	for i := len(records) - 1; i >= 0 && len(out.Decisions) < limit; i-- {
+		r := records[i]
+		switch {
+		case in.Trace != "" && r.Trace != in.Trace,
+			in.Denied && !r.Broken,
+			// Reading the log is not what one wants to find in it.
+			strings.HasPrefix(string(r.Action), "strait:"):
+			continue
+		}
+		out.Decisions = append(out.Decisions, tell(r, true))
+	}
+	for i, j := 0, len(out.Decisions)-1; i < j; i, j = i+1, j-1 {
+		out.Decisions[i], out.Decisions[j] = out.Decisions[j], out.Decisions[i]
+	}
+	return out, nil
+}
+
+type getTraceInput struct {
+	Thing string `aws:"path,thing"`
+}
+
+func (k straitDesk) mayTrace(_ context.Context, _ View, _ *Caller, in *getTraceInput) ([]Ask, error) {
+	return ask("strait:ListDecisions", k.arn("thing/"+in.Thing)), nil
+}
+
+func (k straitDesk) getTrace(_ context.Context, _ Call, in *getTraceInput) (*listDecisionsOutput, error) {
+	records := k.authorizer.Recorder.LastTrace(in.Thing)
+	if len(records) == 0 {
+		return nil, strait.Errorf(strait.NotFound, "trace", "Nothing is recorded of thing %s: it has not connected, or too long ago.", in.Thing)
+	}
+	out := &listDecisionsOutput{}
+	for _, r := range records {
+		out.Decisions = append(out.Decisions, tell(r, true))
+	}
+	return out, nil
+}

@@ -1,0 +1,118 @@
+package authz
+
+import (
+	"sync/atomic"
+	"time"
+
+	"strait"
+	"strait/identity"
+	"strait/policy"
+)
+
+// A Guard answers for one connection what Ask would answer, from policies
+// that were prepared once. It is prepared anew whenever the directory has
+// changed, so that a change holds from the next check on. Its methods may be
+// called from many goroutines.
+type Guard struct {
+	a        *Authorizer
+	caller   identity.Caller
+	current  atomic.Pointer[prepared]
+	deadline time.Time
+}
+
+// prepared is what holds as long as the directory stays at epoch.
+type prepared struct {
+	epoch  uint64
+	set    policy.Set
+	base   policy.Request
+	guard  *policy.Guard
+	broken error // a policy could not be read: nothing is allowed
+}
+
+// maxWebSocket is the longest life of a connection that was signed for
+// (iot-mqtt.md, section 4.2).
+const maxWebSocket = 24 * time.Hour
+
+// Guard returns a guard for the connection of c that began at now.
+func (a *Authorizer) Guard(c identity.Caller) *Guard {
+	g := &Guard{a: a, caller: c}
+	now := a.Now()
+	switch {
+	case c.Session != nil:
+		g.deadline = now.Add(maxWebSocket)
+		if c.Session.Expires.Before(g.deadline) {
+			g.deadline = c.Session.Expires
+		}
+	case c.Certificate != nil:
+		g.deadline = c.Certificate.NotAfter
+	default:
+		g.deadline = now.Add(maxWebSocket)
+	}
+	return g
+}
+
+// Deadline is when the connection must end: its credentials expire, its
+// certificate does, or it has lived for as long as one may.
+func (g *Guard) Deadline() time.Time { return g.deadline }
+
+// Caller returns whose guard this is.
+func (g *Guard) Caller() *identity.Caller { return &g.caller }
+
+// Alive tells whether the principal still exists: an ACTIVE certificate, the
+// same role.
+func (g *Guard) Alive() bool { return g.a.Directory.Exists(&g.caller) }
+
+func (g *Guard) prepare() *prepared {
+	epoch := g.a.Directory.Epoch()
+	if p := g.current.Load(); p != nil && p.epoch == epoch {
+		return p
+	}
+	p := &prepared{epoch: epoch}
+	if p.set, p.broken = g.a.Directory.Policies(&g.caller); p.broken == nil {
+		p.base = policy.Request{Principal: g.caller.Principal, Context: g.a.Directory.Context(&g.caller, g.a.Now())}
+		p.guard = p.set.Guard(p.base)
+	}
+	g.current.Store(p)
+	return p
+}
+
+// Check tells whether the caller may do action to resource, and records what
+// it refuses. traced says that the request belongs to a trace worth keeping;
+// then what is allowed is recorded, too. x holds condition keys of this
+// request only, and may be nil.
+func (g *Guard) Check(operation string, action strait.Action, resource strait.ARN, trace string, traced bool, x policy.Context) error {
+	p := g.prepare()
+	if p.broken != nil {
+		return unreadable(p.broken)
+	}
+	now := g.a.Now()
+	allowed := g.Alive() && p.guard.Check(action, resource, now, x)
+	if allowed && !traced {
+		g.a.Recorder.allowed.Add(1)
+		return nil
+	}
+	d := p.guard.Decide(action, resource, now, x)
+	r := policy.Request{Principal: g.caller.Principal, Action: action, Resource: resource, Context: merged(p.base.Context, now, x)}
+	c := g.caller
+	if trace != "" {
+		c.Trace = trace
+	}
+	id := g.a.Recorder.decision(&c, operation, Ask{Action: action, Resource: resource, Context: x}, p.set, r, d)
+	if allowed && d.Allowed() {
+		return nil
+	}
+	return refusal(&c, r, d, id)
+}
+
+func merged(base policy.Context, now time.Time, x policy.Context) policy.Context {
+	out := policy.Context{}
+	for k, v := range base {
+		out[k] = v
+	}
+	out.Set("aws:CurrentTime", now.UTC().Format(time.RFC3339))
+	out.Set("aws:EpochTime", epoch(now))
+	for k, v := range x {
+		out[k] = v
+	}
+	return out
+}

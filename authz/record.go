@@ -1,0 +1,216 @@
+package authz
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"sort"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"strait"
+	"strait/identity"
+	"strait/policy"
+)
+
+func epoch(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
+
+// A Record is a decision that was taken, or something that happened in a
+// trace where none was taken (no rule matched, a function failed).
+type Record struct {
+	ID        string        `json:"id"`
+	Time      time.Time     `json:"time"`
+	Trace     string        `json:"trace"`
+	Thing     string        `json:"thing,omitempty"` // the device that the trace began with, where known
+	Operation string        `json:"operation,omitempty"`
+	Principal strait.ARN    `json:"principal,omitempty"`
+	KeyID     string        `json:"accessKeyId,omitempty"`
+	Source    string        `json:"source,omitempty"` // peer address
+	Action    strait.Action `json:"action,omitempty"`
+	Resource  strait.ARN    `json:"resource,omitempty"`
+	Effect    string        `json:"effect,omitempty"` // allow, implicit deny, explicit deny; "" for an event
+	Layer     string        `json:"layer,omitempty"`
+	Refused   []string      `json:"refused,omitempty"`
+	Because   string        `json:"because,omitempty"`
+	Event     string        `json:"event,omitempty"`  // what happened, when no decision was taken
+	Broken    bool          `json:"broken,omitempty"` // the chain ends here
+	Count     int           `json:"count"`            // how often it was repeated within its second
+
+	Set      policy.Set      `json:"-"`
+	Request  policy.Request  `json:"-"`
+	Decision policy.Decision `json:"-"`
+}
+
+// kept is how many records a Recorder holds; older ones are overwritten.
+const kept = 8192
+
+// A Recorder keeps the latest decisions in memory. What repeats within a
+// second is counted in the record that is there, so that nobody can push out
+// what others need to read by asking often.
+type Recorder struct {
+	now     func() time.Time
+	allowed atomic.Uint64 // allowed checks that were only counted
+
+	mu     sync.Mutex
+	ring   [kept]*Record
+	next   uint64
+	second int64
+	seen   map[repeat]uint64 // the record's number
+	wake   chan struct{} // closed and replaced when a record comes
+}
+
+// repeat is what makes two records the same within a second.
+type repeat struct {
+	trace, action, resource, principal, layer, event string
+	effect                                           policy.Effect
+}
+
+// NewRecorder returns an empty recorder.
+func NewRecorder(now func() time.Time) *Recorder {
+	return &Recorder{now: now, seen: map[repeat]uint64{}, wake: make(chan struct{})}
+}
+
+// NewTrace makes the id of a trace.
+func NewTrace() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func (r *Recorder) decision(c *identity.Caller, operation string, ask Ask, set policy.Set, q policy.Request, d policy.Decision) string {
+	// What was probed or asked per item and refused is no broken link by itself.
+	broken := !d.Allowed() && ask.Mode == Required
+	rec := &Record{
+		Trace: c.Trace, Thing: thingOf(c), Operation: operation, Principal: c.ARN, KeyID: c.KeyID,
+		Action: ask.Action, Resource: ask.Resource, Effect: d.Effect.String(), Layer: string(d.Layer), Broken: broken,
+		Set: set, Request: q, Decision: d,
+	}
+	if c.IP.IsValid() {
+		rec.Source = c.IP.String()
+	}
+	if !d.Allowed() {
+		rec.Because = d.Because(q)
+		for _, l := range d.Refused {
+			rec.Refused = append(rec.Refused, string(l))
+		}
+	}
+	return r.add(rec, repeat{c.Trace, string(ask.Action), string(ask.Resource), string(c.ARN), string(d.Layer), operation, d.Effect})
+}
+
+// Event records that something happened in a trace for which no decision was
+// taken; broken says that the chain ends here.
+func (r *Recorder) Event(trace, thing, operation, what string, broken bool) {
+	r.add(&Record{Trace: trace, Thing: thing, Operation: operation, Event: what, Broken: broken}, repeat{trace: trace, event: operation + what})
+}
+
+// thingOf is the device behind a caller: a connection's client id, or the
+// name of the session that was minted for it.
+func thingOf(c *identity.Caller) string {
+	switch {
+	case c.ClientID != "":
+		return c.ClientID
+	case c.Session != nil:
+		return c.Session.Name
+	}
+	return ""
+}
+
+func (r *Recorder) add(rec *Record, key repeat) string {
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := now.Unix(); s != r.second || len(r.seen) >= kept {
+		r.second = s
+		clear(r.seen)
+	}
+	if n, ok := r.seen[key]; ok && r.next-n <= kept {
+		again := *r.ring[n%kept] // readers may hold the old one: it is not changed
+		again.Count++
+		r.ring[n%kept] = &again
+		return again.ID
+	}
+	rec.Time, rec.Count = now.UTC(), 1
+	rec.ID = "d" + strconv.FormatUint(r.next+1, 36) + "-" + NewTrace()[:6]
+	r.ring[r.next%kept] = rec
+	r.seen[key] = r.next
+	r.next++
+	close(r.wake)
+	r.wake = make(chan struct{})
+	return rec.ID
+}
+
+// Get returns the record with that id, or nil.
+func (r *Recorder) Get(id string) *Record {
+	for _, rec := range r.Records() {
+		if rec.ID == id {
+			return rec
+		}
+	}
+	return nil
+}
+
+// Records returns what is kept, oldest first.
+func (r *Recorder) Records() []*Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(r.next, kept)
+	out := make([]*Record, 0, n)
+	for i := r.next - n; i < r.next; i++ {
+		out = append(out, r.ring[i%kept])
+	}
+	return out
+}
+
+// Wait returns a channel that is closed when the next record comes.
+func (r *Recorder) Wait() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wake
+}
+
+// Trace returns the records of one trace, oldest first.
+func (r *Recorder) Trace(id string) []*Record {
+	var out []*Record
+	for _, rec := range r.Records() {
+		if rec.Trace == id {
+			out = append(out, rec)
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Time.Before(out[j].Time) })
+	return out
+}
+
+// LastTrace returns the records of the latest request of a thing: the trace
+// that was active last among those that did more than connect, or broke.
+func (r *Recorder) LastTrace(thing string) []*Record {
+	all := r.Records()
+	mine := map[string]bool{}
+	for _, rec := range all {
+		if rec.Thing == thing {
+			mine[rec.Trace] = true
+		}
+	}
+	var fallback string
+	for i := len(all) - 1; i >= 0; i-- {
+		rec := all[i]
+		if !mine[rec.Trace] {
+			continue
+		}
+		if rec.Broken || !quiet(rec) {
+			return r.Trace(rec.Trace)
+		}
+		if fallback == "" {
+			fallback = rec.Trace
+		}
+	}
+	if fallback == "" {
+		return nil
+	}
+	return r.Trace(fallback)
+}
+
+// quiet tells whether a record is what every connection begins with.
+func quiet(rec *Record) bool {
+	return rec.Action == "iot:Connect" || rec.Action == "iot:Subscribe"
+}

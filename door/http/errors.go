@@ -1,0 +1,179 @@
+package http
+
+import (
+	"net/http"
+
+	"strait"
+)
+
+// A reply is how a protocol says one failure: its code and HTTP status.
+type reply struct {
+	code   string
+	status int
+}
+
+// codes map the kind and thing of an error to a reply; the thing "" stands
+// for all that have no entry of their own. Sources: sigv4.md section 7,
+// s3-upload.md section 11, iam-control-plane.md section 4, sts.md section
+// 2.5, iot-control-plane.md section 1, lambda-runtime.md section 6.
+type codes map[strait.Kind]map[string]reply
+
+func lookup(c codes, e *strait.Error) (string, int) {
+	if r, ok := c[e.Kind][e.Thing]; ok {
+		return r.code, r.status
+	}
+	if r, ok := c[e.Kind][""]; ok {
+		return r.code, r.status
+	}
+	r := c[strait.Internal][""]
+	return r.code, r.status
+}
+
+const (
+	badRequest   = http.StatusBadRequest
+	forbidden    = http.StatusForbidden
+	notFound     = http.StatusNotFound
+	conflict     = http.StatusConflict
+	tooLarge     = http.StatusRequestEntityTooLarge
+	unavailable  = http.StatusServiceUnavailable
+	internal     = http.StatusInternalServerError
+	notAllowed   = http.StatusMethodNotAllowed
+	preFailed    = http.StatusPreconditionFailed
+	notOffered   = http.StatusNotImplemented
+	noLength     = http.StatusLengthRequired
+	rangeInvalid = http.StatusRequestedRangeNotSatisfiable
+)
+
+var queryCodes = codes{
+	strait.Internal: {"": {"ServiceFailure", internal}},
+	strait.Invalid: {
+		"": {"ValidationError", badRequest}, "action": {"InvalidAction", badRequest}, "policy document": {"MalformedPolicyDocument", badRequest},
+		"session policy": {"MalformedPolicyDocument", badRequest}, "malformed input": {"MalformedInput", badRequest}, "input": {"InvalidInput", badRequest},
+		"missing parameter": {"MissingParameter", badRequest}, "two credentials": {"IncompleteSignature", badRequest},
+	},
+	strait.Unauthenticated: {
+		"": {"IncompleteSignature", badRequest}, "credentials": {"MissingAuthenticationToken", forbidden},
+		"key": {"InvalidClientTokenId", forbidden}, "token": {"InvalidClientTokenId", forbidden}, "expired token": {"ExpiredToken", forbidden},
+		"signature": {"SignatureDoesNotMatch", forbidden}, "skew": {"SignatureDoesNotMatch", forbidden}, "scope": {"SignatureDoesNotMatch", forbidden},
+		"signed headers": {"SignatureDoesNotMatch", forbidden}, "expired request": {"SignatureDoesNotMatch", forbidden}, "early request": {"SignatureDoesNotMatch", forbidden},
+	},
+	strait.Denied:      {"": {"AccessDenied", forbidden}},
+	strait.NotFound:    {"": {"NoSuchEntity", notFound}},
+	strait.Exists:      {"": {"EntityAlreadyExists", conflict}},
+	strait.Conflict:    {"": {"ConcurrentModification", conflict}, "deletion": {"DeleteConflict", conflict}},
+	strait.TooLarge:    {"": {"RequestEntityTooLarge", tooLarge}, "packed policy": {"PackedPolicyTooLarge", badRequest}},
+	strait.Limit:       {"": {"LimitExceeded", conflict}},
+	strait.Unsupported: {"": {"ValidationError", badRequest}},
+	strait.Unavailable: {"": {"ServiceUnavailable", unavailable}},
+}
+
+// restAuthentication is what the JSON services say of callers that could not
+// be proven.
+var restAuthentication = map[string]reply{
+	"": {"IncompleteSignatureException", badRequest}, "credentials": {"MissingAuthenticationTokenException", forbidden},
+	"key": {"UnrecognizedClientException", forbidden}, "token": {"UnrecognizedClientException", forbidden}, "expired token": {"ExpiredTokenException", forbidden},
+	"signature": {"InvalidSignatureException", forbidden}, "skew": {"InvalidSignatureException", forbidden}, "scope": {"InvalidSignatureException", forbidden},
+	"signed headers": {"InvalidSignatureException", forbidden}, "expired request": {"InvalidSignatureException", forbidden}, "early request": {"InvalidSignatureException", forbidden},
+}
+
+var restCodes = map[string]codes{
+	"iot": {
+		strait.Internal: {"": {"InternalFailureException", internal}},
+		strait.Invalid: {
+			"": {"InvalidRequestException", badRequest}, "policy document": {"MalformedPolicyException", badRequest},
+			"sql": {"SqlParseException", badRequest}, "certificate": {"CertificateValidationException", badRequest},
+		},
+		strait.Unauthenticated: restAuthentication,
+		strait.Denied:          {"": {"AccessDeniedException", forbidden}, "rule": {"UnauthorizedException", http.StatusUnauthorized}},
+		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}, "rule": {"UnauthorizedException", http.StatusUnauthorized}},
+		strait.Exists:          {"": {"ResourceAlreadyExistsException", conflict}},
+		strait.Conflict: {
+			"": {"ConflictingResourceUpdateException", conflict}, "deletion": {"DeleteConflictException", conflict},
+			"certificate state": {"CertificateStateException", http.StatusNotAcceptable}, "version": {"VersionConflictException", conflict},
+		},
+		strait.TooLarge:    {"": {"InvalidRequestException", badRequest}},
+		strait.Limit:       {"": {"LimitExceededException", http.StatusGone}, "iot policy version": {"VersionsLimitExceededException", conflict}, "policy document": {"MalformedPolicyException", badRequest}},
+		strait.Unsupported: {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+		strait.Unavailable: {"": {"ServiceUnavailableException", unavailable}},
+	},
+	"iotdata": {
+		strait.Internal:        {"": {"InternalFailureException", internal}},
+		strait.Invalid:         {"": {"InvalidRequestException", badRequest}},
+		strait.Unauthenticated: dataAuthentication,
+		strait.Denied:          {"": {"ForbiddenException", forbidden}},
+		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}},
+		strait.Exists:          {"": {"ConflictException", conflict}},
+		strait.Conflict:        {"": {"ConflictException", conflict}},
+		strait.TooLarge:        {"": {"RequestEntityTooLargeException", tooLarge}},
+		strait.Limit:           {"": {"ThrottlingException", http.StatusTooManyRequests}},
+		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+		strait.Unavailable:     {"": {"ServiceUnavailableException", unavailable}},
+	},
+	"lambda": {
+		strait.Internal: {"": {"ServiceException", internal}},
+		strait.Invalid: {
+			"": {"InvalidParameterValueException", badRequest}, "json": {"InvalidRequestContentException", badRequest},
+			"payload": {"InvalidRequestContentException", badRequest}, "request": {"ValidationException", badRequest},
+		},
+		strait.Unauthenticated: restAuthentication,
+		strait.Denied:          {"": {"AccessDeniedException", forbidden}},
+		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}},
+		strait.Exists:          {"": {"ResourceConflictException", conflict}},
+		strait.Conflict:        {"": {"ResourceConflictException", conflict}},
+		strait.TooLarge:        {"": {"RequestTooLargeException", tooLarge}, "code": {"CodeStorageExceededException", badRequest}},
+		strait.Limit:           {"": {"TooManyRequestsException", http.StatusTooManyRequests}, "policy document": {"PolicyLengthExceededException", badRequest}},
+		strait.Precondition:    {"": {"PreconditionFailedException", preFailed}},
+		strait.Unsupported:     {"": {"InvalidParameterValueException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+		strait.Unavailable:     {"": {"ServiceException", unavailable}},
+	},
+	"strait": {
+		strait.Internal:        {"": {"InternalFailureException", internal}},
+		strait.Invalid:         {"": {"InvalidRequestException", badRequest}},
+		strait.Unauthenticated: restAuthentication,
+		strait.Denied:          {"": {"AccessDeniedException", forbidden}},
+		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}},
+		strait.TooLarge:        {"": {"InvalidRequestException", tooLarge}},
+		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+	},
+}
+
+// dataAuthentication: the data plane says ForbiddenException to all of them,
+// but an expired token is told apart, so that SDKs refresh.
+var dataAuthentication = map[string]reply{
+	"": {"ForbiddenException", forbidden}, "expired token": {"ExpiredTokenException", forbidden},
+	"signature": {"InvalidSignatureException", forbidden}, "skew": {"InvalidSignatureException", forbidden},
+}
+
+var s3Codes = codes{
+	strait.Internal: {"": {"InternalError", internal}},
+	strait.Invalid: {
+		"": {"InvalidRequest", badRequest}, "argument": {"InvalidArgument", badRequest}, "malformed input": {"InvalidArgument", badRequest}, "bucket name": {"InvalidBucketName", badRequest},
+		"key": {"KeyTooLongError", badRequest}, "part": {"InvalidPart", badRequest}, "part order": {"InvalidPartOrder", badRequest},
+		"part number": {"InvalidArgument", badRequest}, "part size": {"EntityTooSmall", badRequest}, "digest": {"BadDigest", badRequest},
+		"malformed digest": {"InvalidDigest", badRequest}, "incomplete body": {"IncompleteBody", badRequest}, "xml": {"MalformedXML", badRequest},
+		"body length": {"IncompleteBody", badRequest}, "chunk": {"IncompleteBody", badRequest}, "chunk size": {"InvalidChunkSizeError", badRequest},
+		"length required": {"MissingContentLength", noLength}, "trailer": {"MalformedTrailerError", badRequest}, "payload hash": {"XAmzContentSHA256Mismatch", badRequest},
+		"range": {"InvalidRange", rangeInvalid}, "uri": {"InvalidURI", badRequest}, "policy document": {"MalformedPolicy", badRequest}, "tag": {"InvalidTag", badRequest},
+		"two credentials": {"InvalidArgument", badRequest}, "location": {"IllegalLocationConstraintException", badRequest},
+	},
+	strait.Unauthenticated: {
+		"": {"AccessDenied", forbidden}, "key": {"InvalidAccessKeyId", forbidden}, "token": {"InvalidToken", badRequest}, "expired token": {"ExpiredToken", badRequest},
+		"signature": {"SignatureDoesNotMatch", forbidden}, "chunk signature": {"SignatureDoesNotMatch", forbidden}, "skew": {"RequestTimeTooSkewed", forbidden},
+		"header": {"AuthorizationHeaderMalformed", badRequest}, "scope": {"AuthorizationHeaderMalformed", badRequest}, "query": {"AuthorizationQueryParametersError", badRequest},
+		"algorithm": {"InvalidRequest", badRequest},
+	},
+	strait.Denied: {"": {"AccessDenied", forbidden}},
+	strait.NotFound: {
+		"": {"NoSuchKey", notFound}, "bucket": {"NoSuchBucket", notFound}, "key": {"NoSuchKey", notFound}, "upload": {"NoSuchUpload", notFound},
+		"policy": {"NoSuchBucketPolicy", notFound}, "tagging": {"NoSuchTagSet", notFound}, "lifecycle": {"NoSuchLifecycleConfiguration", notFound},
+		"cors": {"NoSuchCORSConfiguration", notFound}, "website": {"NoSuchWebsiteConfiguration", notFound}, "replication": {"ReplicationConfigurationNotFoundError", notFound},
+		"encryption": {"ServerSideEncryptionConfigurationNotFoundError", notFound}, "object lock": {"ObjectLockConfigurationNotFoundError", notFound},
+	},
+	strait.Exists:       {"": {"BucketAlreadyOwnedByYou", conflict}},
+	strait.Conflict:     {"": {"OperationAborted", conflict}, "bucket not empty": {"BucketNotEmpty", conflict}},
+	strait.TooLarge:     {"": {"EntityTooLarge", badRequest}, "metadata": {"MetadataTooLarge", badRequest}, "xml": {"MaxMessageLengthExceeded", badRequest}},
+	strait.Limit:        {"": {"SlowDown", unavailable}, "bucket": {"TooManyBuckets", badRequest}, "policy document": {"PolicyTooLarge", badRequest}},
+	strait.Precondition: {"": {"PreconditionFailed", preFailed}, "not modified": {"NotModified", http.StatusNotModified}},
+	strait.Unsupported:  {"": {"NotImplemented", notOffered}, "method": {"MethodNotAllowed", notAllowed}},
+	strait.Unavailable:  {"": {"ServiceUnavailable", unavailable}, "disk": {"SlowDown", unavailable}},
+}

@@ -1,0 +1,220 @@
+package http
+
+import (
+	"bytes"
+	"encoding/xml"
+	"io"
+	"net/http"
+	"reflect"
+	"sort"
+	"strconv"
+	"strings"
+
+	"strait"
+	"strait/api"
+)
+
+// restXML: path, query, headers and a body that streams in; headers, XML or
+// bytes out (S3).
+type restXML struct{}
+
+// maxXML bounds a body that is XML: 10,000 parts with checksums fit.
+const maxXML = 4 << 20
+
+// subresources are the query keys with which S3 means something else than the
+// object or bucket itself. One that no row knows must never be overlooked:
+// PUT ?acl would overwrite the object (s3-upload.md, section 1).
+var subresources = strings.Fields(`accelerate acl analytics attributes cors delete encryption intelligent-tiering
+	inventory legal-hold lifecycle list-type location logging metrics notification object-lock ownershipControls
+	partNumber policy policyStatus publicAccessBlock replication requestPayment restore retention select select-type
+	session tagging torrent uploadId uploads versionId versioning versions website metadataTable metadataConfiguration
+	renameObject append rename`)
+
+func (restXML) find(x *exchange) (*api.Operation, map[string]string, error) {
+	path := x.path
+	if x.bucket != "" {
+		path = "/" + x.bucket + path
+	}
+	r, vars, err := x.table.match(x.r.Method, path, x.query)
+	if err != nil {
+		if strait.KindOf(err) == strait.NotFound {
+			err = strait.Errorf(strait.Unsupported, "operation", "A header you provided implies functionality that is not implemented: %s %s", x.r.Method, path)
+		}
+		return nil, nil, err
+	}
+	for _, key := range subresources {
+		if _, there := x.query.lookup(key); there && !r.knows(key) {
+			return nil, nil, strait.Errorf(strait.Unsupported, "operation", "The sub-resource %q is not implemented here.", key)
+		}
+	}
+	return r.o, vars, nil
+}
+
+// knows tells whether the row reads the query key: in its route or its shape.
+func (r *route) knows(key string) bool {
+	for _, q := range r.query {
+		if q.key == key {
+			return true
+		}
+	}
+	return r.o.Reads(key)
+}
+
+func (restXML) decode(x *exchange, in any, path map[string]string) error {
+	if err := x.bind(in, path); err != nil {
+		return err
+	}
+	v := reflect.ValueOf(in).Elem()
+	for i := range v.NumField() {
+		f := v.Field(i)
+		switch v.Type().Field(i).Tag.Get("aws") {
+		case "payload":
+			f.Set(reflect.ValueOf(x.payload()))
+		case "xml":
+			if err := x.readXML(f.Addr().Interface()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// payload is the body taken out of its framing, whose hash, signatures and
+// trailer are checked as it is read. Nobody has read from it yet: net/http asks
+// the client to go on (100-continue) with the first read.
+func (x *exchange) payload() *api.Payload {
+	p := &api.Payload{Reader: x.r.Body, Size: x.r.ContentLength, Trailer: func() map[string]string { return nil }}
+	if x.stream == nil {
+		return p
+	}
+	p.Reader, p.Trailer = x.stream, x.stream.Trailer
+	if n := x.stream.Size(); n >= 0 {
+		p.Size = n
+	} else if x.framed() {
+		p.Size = -1
+	}
+	return p
+}
+
+// framed tells whether Content-Length counts more than the body itself.
+func (x *exchange) framed() bool {
+	return strings.HasPrefix(x.claim.PayloadHash, "STREAMING-")
+}
+
+func (x *exchange) readXML(into any) error {
+	b, err := io.ReadAll(io.LimitReader(x.payload().Reader, maxXML+1))
+	if err != nil {
+		return err
+	}
+	if len(b) > maxXML {
+		return strait.Errorf(strait.TooLarge, "xml", "Your request was too big.")
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil
+	}
+	dec := xml.NewDecoder(bytes.NewReader(b))
+	dec.Strict = true
+	if err := dec.Decode(into); err != nil {
+		return strait.Errorf(strait.Invalid, "xml", "The XML you provided was not well-formed or did not validate against our published schema")
+	}
+	if c, ok := into.(interface{ SetRaw([]byte) }); ok {
+		c.SetRaw(b)
+	}
+	return nil
+}
+
+func (restXML) encode(x *exchange, o *api.Operation, out any) error {
+	a := x.headers(out, o.Status)
+	h := x.w.Header()
+	h.Set("x-amz-request-id", x.id)
+	h.Set("x-amz-id-2", x.id)
+	if a.found {
+		return x.send(a)
+	}
+	doc := document(out)
+	if doc == nil || a.status == http.StatusNoContent || x.r.Method == http.MethodHead {
+		if doc == nil && h.Get("Content-Length") == "" && a.status != http.StatusNoContent {
+			h.Set("Content-Length", "0")
+		}
+		x.w.WriteHeader(a.status)
+		return nil
+	}
+	var b bytes.Buffer
+	b.WriteString(xml.Header)
+	if err := xml.NewEncoder(&b).Encode(doc); err != nil {
+		return err
+	}
+	h.Set("Content-Type", "application/xml")
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	x.w.WriteHeader(a.status)
+	_, err := x.w.Write(b.Bytes())
+	return ignore(err)
+}
+
+// document returns what of a shape is XML: its member with the tag "xml".
+func document(out any) any {
+	if out == nil {
+		return nil
+	}
+	v := reflect.ValueOf(out).Elem()
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("aws") == "xml" {
+			return v.Field(i).Interface()
+		}
+	}
+	return nil
+}
+
+func (restXML) fail(x *exchange, e *strait.Error) {
+	code, status := lookup(s3Codes, e)
+	h := x.w.Header()
+	h.Set("x-amz-request-id", x.id)
+	h.Set("x-amz-id-2", x.id)
+	if x.region != "" {
+		h.Set("x-amz-bucket-region", x.region)
+	}
+	if status == http.StatusNotModified || x.r.Method == http.MethodHead {
+		x.w.WriteHeader(status)
+		return
+	}
+	var b bytes.Buffer
+	b.WriteString(xml.Header + "<Error>")
+	element(&b, "Code", code)
+	element(&b, "Message", s3Message(e))
+	names := make([]string, 0, len(e.Detail))
+	for k := range e.Detail {
+		names = append(names, k)
+	}
+	sort.Strings(names)
+	for _, k := range names {
+		switch k {
+		case "Principal", "Action", "Because", "Resource":
+			continue // parts of the sentence
+		}
+		element(&b, k, e.Detail[k])
+	}
+	element(&b, "Resource", x.path)
+	element(&b, "RequestId", x.id)
+	element(&b, "HostId", x.id)
+	b.WriteString("</Error>")
+	h.Set("Content-Type", "application/xml")
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	x.w.WriteHeader(status)
+	x.w.Write(b.Bytes())
+}
+
+// s3Message is the sentence for the caller; S3 alone puts the resource of a
+// refusal in double quotes (iam-evaluation.md, section 9).
+func s3Message(e *strait.Error) string {
+	r := e.Detail["Resource"]
+	if e.Kind != strait.Denied || r == "" {
+		return e.Message
+	}
+	return strings.Replace(e.Message, " on resource: "+r, ` on resource: "`+r+`"`, 1)
+}
+
+func element(b *bytes.Buffer, name, text string) {
+	b.WriteString("<" + name + ">")
+	xml.EscapeText(b, []byte(text))
+	b.WriteString("</" + name + ">")
+}

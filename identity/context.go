@@ -1,0 +1,195 @@
+package identity
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"strait"
+	"strait/policy"
+)
+
+func lower(s string) string { return strings.ToLower(s) }
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Context returns the condition keys that hold for every request of c at now
+// (iam-evaluation.md, section 5; iot-policies.md, section 5). Keys of a
+// single operation are added by that operation.
+func (d *Directory) Context(c *Caller, now time.Time) policy.Context {
+	x := policy.Context{}
+	x.Set("aws:CurrentTime", now.UTC().Format(time.RFC3339))
+	x.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
+	x.Set("aws:SecureTransport", strconv.FormatBool(c.Secure))
+	x.Set("aws:RequestedRegion", d.place.Region)
+	x.Set("aws:ViaAWSService", "false")
+	if c.IP.IsValid() {
+		x.Set("aws:SourceIp", c.IP.Unmap().WithZone("").String())
+	}
+	if c.UserAgent != "" {
+		x.Set("aws:UserAgent", c.UserAgent)
+	}
+	switch c.Kind {
+	case strait.Service:
+		if c.SourceARN != "" {
+			x.Set("aws:SourceArn", string(c.SourceARN))
+			x.Set("aws:SourceAccount", d.place.Account)
+		}
+		return x
+	case strait.Anonymous, "":
+		return x
+	}
+	x.Set("aws:PrincipalAccount", c.Account)
+	x.Set("aws:PrincipalType", string(c.Kind))
+	x.Set("aws:userid", c.ID)
+	switch c.Kind {
+	case strait.User:
+		x.Set("aws:PrincipalArn", string(c.ARN))
+		x.Set("aws:username", c.Name)
+		if u := read(d, &d.users, lower(c.Name)); u != nil {
+			setTags(x, u.Tags)
+		}
+	case strait.AssumedRole:
+		d.sessionContext(x, c)
+	case strait.Certificate:
+		d.certificateContext(x, c)
+	default:
+		x.Set("aws:PrincipalArn", string(c.ARN))
+	}
+	if c.ClientID != "" {
+		x.Set("iot:ClientId", c.ClientID)
+	}
+	if c.Domain != "" {
+		x.Set("iot:DomainName", c.Domain)
+	}
+	return x
+}
+
+func setTags(x policy.Context, tags map[string]string) {
+	for k, v := range tags {
+		x.Set("aws:PrincipalTag/"+k, v)
+	}
+}
+
+func (d *Directory) sessionContext(x policy.Context, c *Caller) {
+	x.Set("aws:PrincipalArn", string(c.RoleARN))
+	if r := d.RoleByARN(c.RoleARN); r != nil {
+		setTags(x, r.Tags)
+	}
+	s := c.Session
+	if s == nil {
+		return
+	}
+	setTags(x, s.Tags)
+	x.Set("aws:TokenIssueTime", s.Issued.UTC().Format(time.RFC3339))
+	x.Set("aws:MultiFactorAuthPresent", "false")
+	if s.SourceIdentity != "" {
+		x.Set("aws:SourceIdentity", s.SourceIdentity)
+	}
+	for k, v := range s.Context {
+		x.Set(k, v)
+	}
+}
+
+// certificateContext adds the keys of a device. Which thing it is: the one
+// called like the client id, if there is one (iot-policies.md, section 5).
+func (d *Directory) certificateContext(x policy.Context, c *Caller) {
+	if c.ClientID != "" {
+		if t := read(d, &d.things, c.ClientID); t != nil {
+			x.Set("iot:Connection.Thing.ThingName", t.Name)
+			if t.Type != "" {
+				x.Set("iot:Connection.Thing.ThingTypeName", t.Type)
+			}
+			for k, v := range t.Attributes {
+				x.Set("iot:Connection.Thing.Attributes["+k+"]", v)
+			}
+			attached := false
+			for _, p := range t.Principals {
+				attached = attached || p == c.ARN
+			}
+			x.Set("iot:Connection.Thing.IsAttached", strconv.FormatBool(attached))
+		}
+	}
+	if c.Certificate != nil {
+		certificateKeys(x, c.Certificate)
+	}
+}
+
+var subjectFields = []struct {
+	name string
+	oid  asn1.ObjectIdentifier
+}{
+	{"DistinguishedNameQualifier", asn1.ObjectIdentifier{2, 5, 4, 46}},
+	{"Country", asn1.ObjectIdentifier{2, 5, 4, 6}},
+	{"Organization", asn1.ObjectIdentifier{2, 5, 4, 10}},
+	{"OrganizationalUnit", asn1.ObjectIdentifier{2, 5, 4, 11}},
+	{"State", asn1.ObjectIdentifier{2, 5, 4, 8}},
+	{"CommonName", asn1.ObjectIdentifier{2, 5, 4, 3}},
+	{"SerialNumber", asn1.ObjectIdentifier{2, 5, 4, 5}},
+	{"Title", asn1.ObjectIdentifier{2, 5, 4, 12}},
+	{"Surname", asn1.ObjectIdentifier{2, 5, 4, 4}},
+	{"GivenName", asn1.ObjectIdentifier{2, 5, 4, 42}},
+	{"Initials", asn1.ObjectIdentifier{2, 5, 4, 43}},
+	{"Pseudonym", asn1.ObjectIdentifier{2, 5, 4, 65}},
+	{"GenerationQualifier", asn1.ObjectIdentifier{2, 5, 4, 44}},
+}
+
+func certificateKeys(x policy.Context, crt *x509.Certificate) {
+	var available []string
+	add := func(name string, values []string) {
+		// AWS offers five values of a field at most, of 1,024 characters at most.
+		if len(values) > 5 {
+			values = values[:5]
+		}
+		for i, v := range values {
+			if len(v) > 1024 {
+				continue
+			}
+			if i == 0 {
+				x.Set(name, v)
+				available = append(available, name)
+			}
+			x.Set(name+"."+strconv.Itoa(i), v)
+		}
+		if len(values) > 0 {
+			x.Set(name+".List", values...)
+		}
+	}
+	names := func(prefix string, n pkix.Name) {
+		for _, f := range subjectFields {
+			var values []string
+			for _, a := range n.Names {
+				if s, ok := a.Value.(string); ok && a.Type.Equal(f.oid) {
+					values = append(values, s)
+				}
+			}
+			add(prefix+f.name, values)
+		}
+	}
+	names("iot:Certificate.Subject.", crt.Subject)
+	names("iot:Certificate.Issuer.", crt.Issuer)
+	add("iot:Certificate.Subject.AlternativeName.RFC822Name", crt.EmailAddresses)
+	add("iot:Certificate.Subject.AlternativeName.DNSName", crt.DNSNames)
+	var uris, ips []string
+	for _, u := range crt.URIs {
+		uris = append(uris, u.String())
+	}
+	for _, ip := range crt.IPAddresses {
+		ips = append(ips, ip.String())
+	}
+	add("iot:Certificate.Subject.AlternativeName.UniformResourceIdentifier", uris)
+	add("iot:Certificate.Subject.AlternativeName.IPAddress", ips)
+	x.Set("iot:Certificate.SerialNumber", crt.SerialNumber.Text(16))
+	x.Set("iot:Certificate.AvailableKeys", available...)
+}
