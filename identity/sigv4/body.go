@@ -31,8 +31,6 @@ const (
 	streamSignedTrailer   = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 )
 
-func isStreaming(hash string) bool { return strings.HasPrefix(hash, "STREAMING-") }
-
 // isHash tells whether s is a SHA-256 in lower-case hexadecimal.
 func isHash(s string) bool {
 	return len(s) == 2*sha256.Size && strings.Trim(s, "0123456789abcdef") == ""

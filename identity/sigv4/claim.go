@@ -111,8 +111,8 @@ type signed struct {
 	date   string // as it is signed: 20150830T123600Z
 	// terminator is the last part of the credential; Verify judges it.
 	terminator string
-	names  string // SignedHeaders as the client wrote them
-	lines  string // their canonical lines
+	names      string // SignedHeaders as the client wrote them
+	lines      string // their canonical lines
 	// unsigned are the x-amz-* headers that are not in names.
 	unsigned []string
 

@@ -194,9 +194,10 @@ func (c *Claim) readQuery(r *http.Request) (err error) {
 		c.PayloadHash = header
 	}
 	c.signed.bodyHash = c.PayloadHash
-	if isHash(header) {
+	if (c.PayloadHash == "" || c.PayloadHash == unsignedPayload) && (isHash(header) || header == unsignedPayload) {
 		// Not signed, yet a promise about the body: holding it to that is safe.
 		c.signed.bodyHash = header
+		c.signed.unsigned = slices.DeleteFunc(c.signed.unsigned, func(name string) bool { return name == "x-amz-content-sha256" })
 	}
 	return c.setFraming(r)
 }

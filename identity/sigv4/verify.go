@@ -137,8 +137,6 @@ func (c *Claim) checkHeaders(o Options) error {
 			// Appended after signing, as the IAM guide allows.
 		case name == "x-amz-user-agent" && c.Form == Query:
 			// What a browser says of itself.
-		case name == "x-amz-content-sha256" && c.Form == Query && o.S3 && !isStreaming(c.signed.bodyHash) && c.signed.decoded == "":
-			// Read keeps to it only where it asks for more.
 		default:
 			left = append(left, name)
 		}
