@@ -54,6 +54,9 @@ func Explain(s Set, r Request, d Decision) Explanation {
 		}
 		e.Lines = append(e.Lines, d.silence(s, layer, r)...)
 		if sg, ok := suggest(s, r, d, layer); ok {
+			if d.Effect == ExplicitDeny {
+				sg.Also += " It helps only once nothing denies it explicitly."
+			}
 			e.Suggestions = append(e.Suggestions, sg)
 		}
 	}

@@ -10,14 +10,14 @@ import (
 type mode int
 
 const (
-	modeNobody  mode = iota // a caller of an unknown kind: nothing applies
-	modeMember              // a user or a session: the order of iam-evaluation §6
-	modeRoot                // everything, but for explicit denies of resource policies
-	modeOutside             // a service or an anonymous caller: resource policies only
-	modeDevice              // a certificate: IoT policies only
-	modeTrust               // taking on a role: iam-evaluation §6.1
-	modeTrustService        // a service taking on a role: its trust policy only
-	modeTrustNever          // root, anonymous or a certificate taking on a role
+	modeNobody       mode = iota // a caller of an unknown kind: nothing applies
+	modeMember                   // a user or a session: the order of iam-evaluation §6
+	modeRoot                     // everything, but for explicit denies of resource policies
+	modeOutside                  // a service or an anonymous caller: resource policies only
+	modeDevice                   // a certificate: IoT policies only
+	modeTrust                    // taking on a role: iam-evaluation §6.1
+	modeTrustService             // a service taking on a role: its trust policy only
+	modeTrustNever               // root, anonymous or a certificate taking on a role
 )
 
 // modeOf chooses. Actions of trust policies follow its rules even where the
