@@ -97,6 +97,7 @@ func UploadType(algorithm, typ string) (string, error) {
 type Joiner struct {
 	algorithm, typ string
 	hash           hash.Hash // Composite
+	field          *field    // FullObject
 	crc            uint64    // FullObject
 	n              int
 }
@@ -107,7 +108,21 @@ func NewJoiner(algorithm, typ string) (*Joiner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Joiner{algorithm: algorithm, typ: typ, hash: h}, nil
+	j := &Joiner{algorithm: algorithm, typ: typ, hash: h}
+	if typ == Composite {
+		return j, nil
+	}
+	switch algorithm {
+	case CRC32:
+		j.field = newField(poly32, 32)
+	case CRC32C:
+		j.field = newField(poly32C, 32)
+	case CRC64NVME:
+		j.field = newField(poly64NV, 64)
+	default:
+		return nil, strait.Errorf(strait.Invalid, "checksum type", "a %s checksum cannot be joined to that of a full object", algorithm)
+	}
+	return j, nil
 }
 
 // Add takes the next part: its own checksum as base64, and its size in bytes.
@@ -121,16 +136,9 @@ func (j *Joiner) Add(value string, size int64) error {
 		j.hash.Write(raw)
 		return nil
 	}
-	switch j.algorithm {
-	case CRC32:
-		j.crc = combine(poly32, 32, j.crc, uint64(binary.BigEndian.Uint32(raw)), size)
-	case CRC32C:
-		j.crc = combine(poly32C, 32, j.crc, uint64(binary.BigEndian.Uint32(raw)), size)
-	case CRC64NVME:
-		j.crc = combine(poly64NV, 64, j.crc, binary.BigEndian.Uint64(raw), size)
-	default:
-		return strait.Errorf(strait.Invalid, "checksum type", "a %s checksum cannot be joined to that of a full object", j.algorithm)
-	}
+	var wide [8]byte
+	copy(wide[8-len(raw):], raw)
+	j.crc = j.field.combine(j.crc, binary.BigEndian.Uint64(wide[:]), size)
 	return nil
 }
 
@@ -147,41 +155,47 @@ func (j *Joiner) Sum() Checksum {
 	return c
 }
 
-// combine returns the CRC of a|b from those of a and b and the length of b.
-// Appending a zero bit to a message is a linear map of its CRC; the map of
-// 8·size bits is built by squaring, so the cost grows with log(size). The
-// inverted start and end values of these CRCs cancel out.
-func combine(poly uint64, width int, a, b uint64, size int64) uint64 {
-	m := make([]uint64, width) // the map of one zero bit; m[i] is the image of bit i
-	m[0] = poly
-	for i := 1; i < width; i++ {
-		m[i] = 1 << (i - 1)
+// A field is the ring of polynomials modulo a CRC's own, bits reflected as in
+// the CRC, with x to the powers of two ready.
+type field struct {
+	poly, one uint64     // one is x^0: the top bit
+	power     [45]uint64 // power[k] is x^(2^k); enough for 2^41 bytes
+}
+
+func newField(poly uint64, width int) *field {
+	f := &field{poly: poly, one: 1 << (width - 1)}
+	f.power[0] = f.one >> 1
+	for k := 1; k < len(f.power); k++ {
+		f.power[k] = f.times(f.power[k-1], f.power[k-1])
 	}
-	for range 3 { // one byte
-		m = square(m)
-	}
-	for ; size > 0; size >>= 1 {
+	return f
+}
+
+// combine returns the CRC of a followed by b from those of a and b and the
+// length of b in bytes: appending n zero bits multiplies by x^n, and the
+// inverted start and end values of these CRCs cancel out. Its cost grows with
+// log(size).
+func (f *field) combine(a, b uint64, size int64) uint64 {
+	for k := 3; size > 0; k, size = k+1, size>>1 {
 		if size&1 == 1 {
-			a = apply(m, a)
+			a = f.times(f.power[k], a)
 		}
-		m = square(m)
 	}
 	return a ^ b
 }
 
-func apply(m []uint64, v uint64) (sum uint64) {
-	for i := 0; v != 0; i, v = i+1, v>>1 {
-		if v&1 == 1 {
-			sum ^= m[i]
+// times multiplies two polynomials.
+func (f *field) times(a, b uint64) (product uint64) {
+	for m := f.one; a != 0; m >>= 1 {
+		if a&m != 0 {
+			product ^= b
+			a &^= m
+		}
+		if b&1 != 0 {
+			b = b>>1 ^ f.poly
+		} else {
+			b >>= 1
 		}
 	}
-	return sum
-}
-
-func square(m []uint64) []uint64 {
-	s := make([]uint64, len(m))
-	for i := range m {
-		s[i] = apply(m, m[i])
-	}
-	return s
+	return product
 }

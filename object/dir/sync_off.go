@@ -1,0 +1,5 @@
+//go:build nosync
+
+package dir
+
+const durable = false
