@@ -74,11 +74,11 @@ func (s *Store) connect(path string) (state.Revision, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.write = &writeConn{conn: conn}
+	s.write.conn = conn
 	if err := migrate(ctx, conn); err != nil {
 		return 0, err
 	}
-	if err := s.write.prepare(ctx); err != nil {
+	if err := s.prepareWriter(ctx); err != nil {
 		return 0, err
 	}
 	last, err := s.write.last(ctx)
@@ -101,6 +101,7 @@ func (s *Store) connect(path string) (state.Revision, error) {
 		if *stmt, err = s.readers.PrepareContext(ctx, query); err != nil {
 			return 0, err
 		}
+		s.statements = append(s.statements, *stmt)
 	}
 	return last, nil
 }
@@ -121,7 +122,8 @@ func migrate(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-func (w *writeConn) prepare(ctx context.Context) error {
+func (s *Store) prepareWriter(ctx context.Context) error {
+	w := &s.write
 	for query, stmt := range map[string]**sql.Stmt{
 		`BEGIN IMMEDIATE`: &w.begin,
 		`COMMIT`:          &w.commit,
@@ -133,11 +135,12 @@ func (w *writeConn) prepare(ctx context.Context) error {
 		`SELECT last FROM batch WHERE only = 1`:    &w.lastRevision,
 		`UPDATE batch SET last = ? WHERE only = 1`: &w.setRevision,
 	} {
-		s, err := w.conn.PrepareContext(ctx, query)
+		prepared, err := w.conn.PrepareContext(ctx, query)
 		if err != nil {
 			return err
 		}
-		*stmt = s
+		*stmt = prepared
+		s.statements = append(s.statements, prepared)
 	}
 	return nil
 }
@@ -149,13 +152,18 @@ func (w *writeConn) last(ctx context.Context) (state.Revision, error) {
 	return state.Revision(r), err
 }
 
-// disconnect closes whatever connect opened, and the lock.
+// disconnect closes whatever connect opened, and the lock. The statements are
+// closed one by one: SQLite keeps the files of a connection open, and its write-
+// ahead log unmerged, as long as one of its statements lives.
 func (s *Store) disconnect() error {
 	var errs []error
+	for _, stmt := range s.statements {
+		errs = append(errs, stmt.Close())
+	}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
 	}
-	if s.write != nil {
+	if s.write.conn != nil {
 		errs = append(errs, s.write.conn.Close())
 	}
 	if s.writer != nil {

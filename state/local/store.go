@@ -24,11 +24,12 @@ type Options struct {
 
 // A Store is a state.Store in one directory.
 type Store struct {
-	lock    *os.File
-	readers *sql.DB    // many connections, reading only
-	writer  *sql.DB    // one connection
-	read    statements // on readers
-	write   *writeConn
+	lock       *os.File
+	readers    *sql.DB    // many connections, reading only
+	writer     *sql.DB    // one connection
+	read       statements // on readers
+	write      writeConn
+	statements []*sql.Stmt // all of them, to be closed
 
 	cache   *cache
 	history *history

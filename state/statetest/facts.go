@@ -186,7 +186,7 @@ var limits = []test{
 	}},
 	{"a batch of many writes is fine", func(t *testing.T, s *box) {
 		var writes []state.Write
-		for i := range 5000 {
+		for i := range 2000 {
 			writes = append(writes, put(strings.Repeat("k", 1+i%50)+string(rune('a'+i/50)), "v"))
 		}
 		r := s.apply(writes...)

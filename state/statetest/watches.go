@@ -190,7 +190,7 @@ var watches = []test{
 // slowWatcher lets a watcher sleep through many changes, then checks that what
 // it was told adds up to what is there.
 func slowWatcher(t *testing.T, s *box) {
-	const keys, rounds = 300, 40
+	const keys, rounds = 150, 16
 	s.apply(put("p/first", ""))
 	w := s.watch("p/", 0)
 	w.want("1 p/first=")

@@ -1,0 +1,5 @@
+//go:build nosync
+
+package local_test
+
+const lossy = true
