@@ -551,6 +551,30 @@ func TestOthersChangesAreSeen(t *testing.T) {
 	eventually("created again", func() bool { return len(other.Matching("a/token/req")) == 1 })
 }
 
+// What was changed here is not undone by the late echo of an older change.
+func TestOwnChangesHold(t *testing.T) {
+	h, ctx := open(t, nil), context.Background()
+	for range 30 {
+		h.create("token", token, "vend")
+		if err := h.Disable(ctx, "token"); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(5 * time.Millisecond); time.Now().Before(end); {
+			if r, err := h.Get("token"); err != nil || !r.Disabled {
+				t.Fatalf("disabled, and then: %v, disabled %v", err, r.Disabled)
+			}
+		}
+		if err := h.Delete(ctx, "token"); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(5 * time.Millisecond); time.Now().Before(end); {
+			if len(h.List()) != 0 {
+				t.Fatal("deleted, and there again")
+			}
+		}
+	}
+}
+
 func TestMatching(t *testing.T) {
 	h := open(t, nil)
 	filters := []string{"a", "a/#", "a/b", "a/+", "+", "+/b", "#", "+/#", "a/+/c", "a//c", "/", "/a", "$aws/#", "$aws/things/+/x", "a/b/#", "+/+"}

@@ -303,7 +303,7 @@ func FuzzSQL(f *testing.F) {
 
 // FuzzPayload: our reading of members agrees with encoding/json's.
 func FuzzPayload(f *testing.F) {
-	for _, p := range []string{`{"a":{"b":[1,"}"]},"a":2,"\u0061":"x\\"}`, `{"a":{"a":-1.5e+7}}`, `"\ud800"`, ` { } `, `{"b":[[{}],{}],"a":null}`} {
+	for _, p := range []string{`{"b":"\",\"a\":3,","a":{"b":"\\\"}"}}`, `{"a":{"b":[1,"}"]},"a":2,"\u0061":"x\\"}`, `{"a":{"a":-1.5e+7}}`, `"\ud800"`, ` { } `, `{"b":[[{}],{}],"a":null}`} {
 		f.Add(p)
 	}
 	s, err := rule.Parse(`SELECT a, a.b AS ab, a.a.a AS aaa`, "")
