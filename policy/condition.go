@@ -28,7 +28,7 @@ func (c *condition) holds(ctx Context, deny bool) holding {
 		return holding{ok: c.null(len(found) == 0)}
 	}
 	if len(found) == 0 {
-		return holding{c.absent(), "the key is absent"}
+		return holding{c.absent(), absentHint(c.lower)}
 	}
 	for _, v := range found {
 		good, known := c.satisfied(v, ctx)
@@ -89,7 +89,7 @@ func (c *condition) satisfied(found string, ctx Context) (good, known bool) {
 
 // miss describes why c does not hold.
 func (c *condition) miss(ctx Context, h holding) *Miss {
-	m := &Miss{Part: "condition", Key: c.key, Operator: c.name, Note: h.note}
+	m := &Miss{Part: "condition", Key: c.key, Operator: c.name}
 	var want, notes []string
 	for i := range c.values {
 		text, n := c.values[i].show(ctx)

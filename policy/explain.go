@@ -48,7 +48,7 @@ func Explain(s Set, r Request, d Decision) Explanation {
 	for _, layer := range d.Refused {
 		if denied := d.denials(layer); len(denied) > 0 {
 			for _, reason := range denied {
-				e.Lines = append(e.Lines, fmt.Sprintf("The %s denies it explicitly: %s.", layer, reason.where()))
+				e.Lines = append(e.Lines, fmt.Sprintf("The %s denies it explicitly: %s.%s", layer, reason.where(), s.why(reason, r)))
 			}
 			continue
 		}
@@ -124,7 +124,7 @@ func (d Decision) silence(s Set, layer Layer, r Request) []string {
 	case len(near) == 0 && d.delegates(layer):
 		return []string{fmt.Sprintf("The %s names the whole account, which only leaves the choice to the caller's own policies.", layer)}
 	case len(near) == 0:
-		return []string{fmt.Sprintf("No Allow of the %s (%s) is about the action %s.", layer, docNames(docs), r.Action)}
+		return []string{fmt.Sprintf("No Allow of the %s (%s) is about the action %s.%s", layer, docNames(docs), r.Action, beside(string(r.Action)))}
 	}
 	var out []string
 	for i, reason := range near {
@@ -132,7 +132,7 @@ func (d Decision) silence(s Set, layer Layer, r Request) []string {
 			out = append(out, fmt.Sprintf("%d more statements of the %s are about it and miss, too.", len(near)-i, layer))
 			break
 		}
-		out = append(out, reason.missed())
+		out = append(out, reason.missed(string(r.Action)))
 	}
 	return out
 }
@@ -171,7 +171,7 @@ func (d Decision) delegates(layer Layer) bool {
 }
 
 // missed says in a sentence where an Allow missed.
-func (r Reason) missed() string {
+func (r Reason) missed(action string) string {
 	m := r.Miss
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s ", sentence(r.where()))
@@ -193,6 +193,9 @@ func (r Reason) missed() string {
 	b.WriteByte('.')
 	if m.Note != "" {
 		fmt.Fprintf(&b, " %s.", sentence(m.Note))
+	}
+	if hint := confusion(action, m.Want, m.Found); hint != "" && m.Part == "resource" {
+		fmt.Fprintf(&b, " %s.", hint)
 	}
 	return b.String()
 }

@@ -149,7 +149,7 @@ func (t template) show(ctx Context) (string, []string) {
 			name := "${" + tok.text + "}"
 			switch {
 			case f == filled:
-				out.WriteString(value)
+				out.WriteString(Literal(value))
 				notes = append(notes, name+" is "+quote(value))
 				continue
 			case f == unsupplied:
@@ -159,7 +159,11 @@ func (t template) show(ctx Context) (string, []string) {
 			case len(ctx.Get(tok.text)) == 1:
 				notes = append(notes, name+" has a value with one of * $ + ? #, so it is not filled in")
 			default:
-				notes = append(notes, name+" has no value in this request")
+				note := name + " has no value in this request"
+				if hint := absentHint(tok.text); hint != "" {
+					note += ": " + hint
+				}
+				notes = append(notes, note)
 			}
 			out.WriteString(name)
 		}
