@@ -23,6 +23,7 @@ type Limits struct {
 	QueueBytes    int64         // bytes of QoS 1 messages waiting for a persistent session, on disk; 64 MiB
 	MemoryBytes   int64         // bytes waiting in memory only: QoS 0, and all of a clean session; 16 MiB
 	Retained      int           // retained messages; 500,000
+	Sessions      int           // sessions, connected or kept; 500,000
 	SessionExpiry time.Duration // how long a persistent session outlives its connection; 1 h
 }
 
@@ -152,10 +153,17 @@ func (b *Broker) check(m *Message) error {
 func (b *Broker) deliver(m *Message) (puts []*stored) {
 	subs := b.tree.find(m.Topic)
 	for i := range subs {
-		qos := min(m.QoS, subs[i].qos)
-		st, fits := subs[i].box.append(m, qos, false, &b.c.Limits)
+		s := subs[i]
+		if s.group != nil {
+			var ok bool
+			if s, ok = s.group.pick(m.QoS); !ok {
+				continue
+			}
+		}
+		qos := min(m.QoS, s.qos)
+		st, fits := s.box.append(m, qos, false, &b.c.Limits)
 		if !fits {
-			b.drop(subs[i].box, m, qos)
+			b.drop(s.box, m, qos)
 		}
 		if st != nil {
 			puts = append(puts, st)

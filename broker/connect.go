@@ -16,8 +16,8 @@ import (
 // and what was queued or is unacknowledged comes from Next, oldest first.
 //
 // When it returns, what it changed is durable. The error is strait.Invalid
-// ("client id", or "will"), strait.TooLarge ("will"), strait.Unavailable
-// ("disk") or ErrClosed; then the client is not connected, and an older
+// ("client id", or "will"), strait.TooLarge ("will"), strait.Limit
+// ("sessions"), strait.Unavailable ("disk") or ErrClosed; then the client is not connected, and an older
 // connection may have been ended nevertheless.
 func (b *Broker) Connect(ctx context.Context, clientID string, o SessionOptions) (s *Session, present bool, err error) {
 	if err := ValidClientID(clientID); err != nil {
@@ -73,9 +73,9 @@ func (b *Broker) connect(ctx context.Context, s *Session, id string, clean bool)
 		if !clean {
 			x.number = newNumber()
 		}
-		b.mu.Lock()
-		b.boxes[id] = x
-		b.mu.Unlock()
+		if !b.admit(x) {
+			return false, strait.Errorf(strait.Limit, "sessions", "there are %d sessions already, which is the limit", b.c.Limits.Sessions)
+		}
 	}
 	s.box = x
 	if x.persistent {
@@ -92,6 +92,17 @@ func (b *Broker) connect(ctx context.Context, s *Session, id string, clean bool)
 	x.attach(s)
 	x.rd.Unlock()
 	return present, nil
+}
+
+// admit makes x known, unless there are too many already.
+func (b *Broker) admit(x *mailbox) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.boxes) >= b.c.Limits.Sessions {
+		return false
+	}
+	b.boxes[x.id] = x
+	return true
 }
 
 // Kick ends the connection of clientID from the server's side with the given

@@ -112,7 +112,7 @@ func (x *mailbox) dropped() uint64 {
 // swap gives the reader what was appended; rd is held and out is used up.
 func (x *mailbox) swap() bool {
 	empty := x.out[:0]
-	if cap(empty) > 1024 {
+	if cap(empty) > 1024 && len(x.out) < cap(empty)/4 {
 		empty = nil // a burst is over; do not keep its memory
 	}
 	x.mu.Lock()

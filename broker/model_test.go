@@ -37,8 +37,8 @@ type modelMessage struct {
 // Random publishes, subscribes, acks, reconnects and restarts, one after the
 // other, against the model.
 func TestModel(t *testing.T) {
-	for seed := range uint64(6) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { playModel(t, seed, 1500) })
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { playModel(t, seed, 1000) })
 	}
 }
 

@@ -73,6 +73,7 @@ func (l *Limits) complete() error {
 		def(&l.InFlight, 100, 10_000, "InFlight"),
 		def(&l.QueueMessages, 20_000, 1<<30, "QueueMessages"),
 		def(&l.Retained, 500_000, 1<<30, "Retained"),
+		def(&l.Sessions, 500_000, 1<<30, "Sessions"),
 	} {
 		if err != nil {
 			return err
@@ -162,14 +163,18 @@ func (b *Broker) recoverSession(f state.Fact) (*mailbox, error) {
 		id: strings.TrimPrefix(f.Key, sessionPrefix), number: r.Number, persistent: true,
 		subs: r.Subs, left: b.c.Now(),
 	}
-	if r.Gone != 0 {
-		x.left = time.UnixMilli(r.Gone)
-	}
 	if x.subs == nil {
 		x.subs = make(map[string]byte)
 	}
+	if r.Gone != 0 {
+		x.left = time.UnixMilli(r.Gone)
+	} else {
+		b.journal.set(x.record())
+	}
 	for filter, qos := range x.subs {
-		b.tree.add(filter, x, qos, false)
+		if err := b.tree.add(filter, x, qos, false); err != nil {
+			return nil, fmt.Errorf("session %q: %w", x.id, err)
+		}
 	}
 	b.boxes[x.id] = x
 	return x, nil

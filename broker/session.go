@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"strait"
@@ -87,9 +86,9 @@ func (s *Session) end(cause EndCause) bool {
 // queued, also when the subscription is not new.
 //
 // refused is nil when all were granted; otherwise it has one error for each
-// that was not: strait.Invalid ("topic filter", "qos"), strait.Limit
-// ("subscriptions") or strait.Unsupported ("shared subscription"). The others
-// are granted all the same. err is the session's cause, or strait.Unavailable.
+// that was not: strait.Invalid ("topic filter", "qos") or strait.Limit
+// ("subscriptions", "shared subscriptions"). The others are granted all the
+// same. err is the session's cause, or strait.Unavailable.
 func (s *Session) Subscribe(ctx context.Context, subs []Subscription) (refused []error, err error) {
 	x := s.box
 	var flushes []*flush
@@ -111,7 +110,7 @@ func (s *Session) Subscribe(ctx context.Context, subs []Subscription) (refused [
 			continue
 		}
 		changed = changed || new
-		if !wild(sub.Filter) {
+		if !wild(sub.Filter) && !strings.HasPrefix(sub.Filter, sharePrefix) {
 			exact = append(exact, sub)
 		}
 	}
@@ -141,9 +140,6 @@ func (s *Session) subscribe(sub Subscription) (changed bool, err error) {
 	if sub.QoS > 1 {
 		return false, strait.Errorf(strait.Invalid, "qos", "QoS %d is not offered; use 0 or 1", sub.QoS)
 	}
-	if strings.HasPrefix(sub.Filter, "$share/") {
-		return false, strait.Errorf(strait.Unsupported, "shared subscription", "shared subscriptions are not offered yet; subscribe without $share/NAME/")
-	}
 	qos, had := x.subs[sub.Filter]
 	if had && qos == sub.QoS {
 		return false, nil
@@ -152,8 +148,10 @@ func (s *Session) subscribe(sub Subscription) (changed bool, err error) {
 		return false, strait.Errorf(strait.Limit, "subscriptions", "a connection may have %d subscriptions", limit)
 	}
 	filter := strings.Clone(sub.Filter)
+	if err := s.b.tree.add(filter, x, sub.QoS, had); err != nil {
+		return false, err
+	}
 	x.subs[filter] = sub.QoS
-	s.b.tree.add(filter, x, sub.QoS, had)
 	return true, nil
 }
 
@@ -241,7 +239,7 @@ func (s *Session) Ack(_ context.Context, packetID uint16) error {
 func waitAll(ctx context.Context, flushes []*flush) error {
 	for _, f := range flushes {
 		if err := f.wait(ctx); err != nil {
-			return fmt.Errorf("subscribe: %w", err)
+			return err
 		}
 	}
 	return nil

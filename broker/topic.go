@@ -35,8 +35,8 @@ func ValidTopic(topic string) error {
 func ValidFilter(filter string) error {
 	const thing = "topic filter"
 	rest := stripRule(filter)
-	if strings.HasPrefix(filter, "$share/") {
-		name, f, ok := strings.Cut(filter[len("$share/"):], "/")
+	if share, ok := strings.CutPrefix(filter, sharePrefix); ok {
+		name, f, ok := strings.Cut(share, "/")
 		if !ok || name == "" || len(name) > maxPrefix || strings.ContainsAny(name, "+#") {
 			return strait.Errorf(strait.Invalid, thing, "a shared subscription must be $share/NAME/FILTER, its name 1 to %d bytes without + and #", maxPrefix)
 		}

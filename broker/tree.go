@@ -6,10 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// A subscriber is a mailbox that wants a topic, and the highest QoS it wants.
+// A subscriber is a mailbox that wants a topic, and the highest QoS it wants;
+// or a group, of which one member gets it.
 type subscriber struct {
-	box *mailbox
-	qos byte
+	box   *mailbox
+	group *group // not nil: box and qos mean nothing
+	qos   byte
 }
 
 // A tree finds the subscribers of a topic. Looking a topic up again costs one
@@ -18,10 +20,11 @@ type subscriber struct {
 // A mailbox whose filters overlap is found once, with the highest QoS: MQTT
 // 3.1.1 (3.3.5) leaves the choice, and once is what costs a device least.
 type tree struct {
-	mu    sync.RWMutex // guards root; held while the cache is filled or invalidated
-	root  node
-	epoch atomic.Uint64 // counts changes of filters with wildcards
-	cache atomic.Pointer[matchCache]
+	mu     sync.RWMutex // guards root; held while the cache is filled or invalidated
+	root   node
+	groups int
+	epoch  atomic.Uint64 // counts changes of filters with wildcards
+	cache  atomic.Pointer[matchCache]
 }
 
 // A node is one level of filters. Subscribers are kept in slices, which cost
@@ -77,29 +80,37 @@ func (t *tree) find(topic string) []subscriber {
 }
 
 // add subscribes box to filter; change says that it did so already, with
-// another QoS.
-func (t *tree) add(filter string, box *mailbox, qos byte, change bool) {
+// another QoS. It fails only for shared subscriptions, with strait.Limit.
+func (t *tree) add(filter string, box *mailbox, qos byte, change bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if name, inner, ok := cutShare(filter); ok {
+		return t.join(name, inner, subscriber{box: box, qos: qos})
+	}
 	defer t.invalidate(filter)
 	list := t.root.list(filter)
 	if change {
 		for i := range *list {
 			if (*list)[i].box == box {
 				(*list)[i].qos = qos
-				return
+				return nil
 			}
 		}
 	}
-	*list = append(*list, subscriber{box, qos})
+	*list = append(*list, subscriber{box: box, qos: qos})
+	return nil
 }
 
 // remove ends the subscription of box to filter.
 func (t *tree) remove(filter string, box *mailbox) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if name, inner, ok := cutShare(filter); ok {
+		t.leave(name, inner, box)
+		return
+	}
 	defer t.invalidate(filter)
-	t.root.remove(filter, box)
+	t.root.remove(filter, func(s subscriber) bool { return s.box == box })
 }
 
 // invalidate is called with mu held: one topic for an exact filter, which is
@@ -127,6 +138,10 @@ func (t *tree) search(topic string) []subscriber {
 	once := found[:0]
 	for _, s := range found {
 		i, seen := at[s.box]
+		if s.group != nil {
+			once = append(once, s) // each group for itself
+			continue
+		}
 		if !seen {
 			at[s.box] = len(once)
 			once = append(once, s)
@@ -192,11 +207,11 @@ func (n *node) child(level string) *node {
 	return c
 }
 
-// remove takes box off filter and cuts branches that have become empty.
-func (n *node) remove(filter string, box *mailbox) {
+// remove takes a subscriber off filter and cuts branches that have become empty.
+func (n *node) remove(filter string, is func(subscriber) bool) {
 	level, rest, more := strings.Cut(filter, "/")
 	if level == "#" {
-		n.deep = without(n.deep, box)
+		n.deep = without(n.deep, is)
 		return
 	}
 	c := n.next[level]
@@ -207,9 +222,9 @@ func (n *node) remove(filter string, box *mailbox) {
 		return
 	}
 	if more {
-		c.remove(rest, box)
+		c.remove(rest, is)
 	} else {
-		c.here = without(c.here, box)
+		c.here = without(c.here, is)
 	}
 	if len(c.next) > 0 || c.plus != nil || len(c.here) > 0 || len(c.deep) > 0 {
 		return
@@ -221,11 +236,11 @@ func (n *node) remove(filter string, box *mailbox) {
 	}
 }
 
-// without removes box from list in place; nobody else holds the list, since
-// search copies.
-func without(list []subscriber, box *mailbox) []subscriber {
+// without removes one subscriber from list in place; nobody else holds the
+// list, since search copies.
+func without(list []subscriber, is func(subscriber) bool) []subscriber {
 	for i := range list {
-		if list[i].box != box {
+		if !is(list[i]) {
 			continue
 		}
 		last := len(list) - 1
