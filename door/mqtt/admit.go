@@ -129,8 +129,9 @@ func connectFrom(p *packet.Connect, peer Peer, limits Limits) (Connect, error) {
 		// MQTT-3.1.3-8. The standard's CONNACK 2 is not sent, see admit.
 		return Connect{}, protocolError("a client without an id asks for a persistent session")
 	case c.ClientID == "":
-		// AWS documents this name for MQTT 5; whether it does the same for
-		// 3.1.1 is unverified.
+		// What AWS does with it in 3.1.1 is unverified; its "$GEN/<uuid>" is
+		// for MQTT 5, and here a name that no client could give itself would
+		// be one that no session may have.
 		c.ClientID, c.Assigned = generatedID(), true
 	}
 	if w := p.Will; w != nil {
@@ -143,12 +144,12 @@ func connectFrom(p *packet.Connect, peer Peer, limits Limits) (Connect, error) {
 	return c, nil
 }
 
-// generatedID returns "$GEN/" and a random UUID (version 4).
+// generatedID returns "gen-" and a random UUID (version 4).
 func generatedID() string {
 	var b [16]byte
 	_, _ = io.ReadFull(rand.Reader, b[:]) // it never fails; the process ends first
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("$GEN/%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	return fmt.Sprintf("gen-%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // An aliveReader reads from a connection and moves its read deadline on with

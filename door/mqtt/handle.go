@@ -21,8 +21,12 @@ func (c *client) read(ctx context.Context) error {
 		}
 		// Once the end is decided nothing more is done for this client, even
 		// if more of what it sent is at hand.
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return ctx.Err()
+		case <-c.conn.Done():
+			return c.failed("read", errors.New("ended from the other side"))
+		default:
 		}
 		if err := c.handle(ctx, p); err != nil {
 			return err

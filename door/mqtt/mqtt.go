@@ -32,11 +32,10 @@ type Connector interface {
 
 // Connect is what a client said in its CONNECT, and where it comes from.
 type Connect struct {
-	// ClientID has 1 to 128 bytes of UTF-8 and, unless Assigned, does not
-	// begin with "$".
+	// ClientID has 1 to 128 bytes of UTF-8 and does not begin with "$".
 	ClientID string
 	// Assigned tells that the client sent no name and asked for a clean
-	// session, and that ClientID ("$GEN/<uuid>") was made here.
+	// session, and that ClientID ("gen-<uuid>") was made here.
 	Assigned bool
 	Clean    bool
 	// KeepAlive is what is enforced, already brought within the limits.
