@@ -1,0 +1,69 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"strait/policy"
+)
+
+// slow is the definition of a wildcard match, letter by letter.
+func slow(pattern, s []rune) bool {
+	if len(pattern) == 0 {
+		return len(s) == 0
+	}
+	if pattern[0] == '*' {
+		return slow(pattern[1:], s) || len(s) > 0 && slow(pattern, s[1:])
+	}
+	return len(s) > 0 && (pattern[0] == '?' || pattern[0] == s[0]) && slow(pattern[1:], s[1:])
+}
+
+func FuzzMatch(f *testing.F) {
+	for _, s := range [][2]string{
+		{"*", ""}, {"a*b?c", "axxbyc"}, {"?*?", "é"}, {"*??", "€"}, {"a**b", "ab"}, {"*ab*ab", "abab"},
+		{"a*a", "a"}, {"*a?b*", "aab"}, {"?b*b?", "abba"}, {"", ""}, {"*?é?*", "aéb"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, pattern, s string) {
+		if !utf8.ValidString(pattern) || !utf8.ValidString(s) || len(s) > 24 || strings.Count(pattern, "*") > 5 {
+			return
+		}
+		want := slow([]rune(pattern), []rune(s))
+		if got := policy.Match(pattern, s); got != want {
+			t.Errorf("match %q against %q: got %t, want %t", s, pattern, got, want)
+		}
+		if isASCII(pattern) && isASCII(s) {
+			want = slow([]rune(strings.ToLower(pattern)), []rune(strings.ToLower(s)))
+			if got := policy.FoldMatch(pattern, s); got != want {
+				t.Errorf("fold match %q against %q: got %t, want %t", s, pattern, got, want)
+			}
+		}
+	})
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+}
+
+// Patterns that make backtracking matchers run for years are done at once.
+func TestMatchStaysLinear(t *testing.T) {
+	start := time.Now()
+	text := strings.Repeat("a", 100_000)
+	for _, pattern := range []string{
+		strings.Repeat("a*", 1000) + "b",
+		strings.Repeat("*a", 1000) + "*b*",
+		"*" + strings.Repeat("a", 1000) + "b*",
+		strings.Repeat("*?", 1000) + "b",
+		strings.Repeat("*", 2000) + "b*c",
+	} {
+		if policy.Match(pattern, text) {
+			t.Errorf("%.20q... matched", pattern)
+		}
+	}
+	if d := time.Since(start); d > 3*time.Second {
+		t.Errorf("five matches took %v", d)
+	}
+}
