@@ -222,12 +222,19 @@ func parseExpires(text string) (time.Duration, error) {
 // setCredential reads keyid/date/region/service/aws4_request.
 func (c *Claim) setCredential(text, thing string) error {
 	parts := strings.Split(text, "/")
-	if len(parts) != 5 || parts[0] == "" || len(parts[0]) > 128 {
+	if len(parts) != 5 || !isKeyID(parts[0]) {
 		return unproven(thing, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%s'", printable(text))
 	}
 	c.signed.terminator = parts[4]
 	c.AccessKeyID, c.Scope = parts[0], Scope{Date: parts[1], Region: parts[2], Service: parts[3]}
 	return nil
+}
+
+// isKeyID bounds what is looked up and logged (STS's model: 16 to 128 of \w).
+func isKeyID(id string) bool {
+	return id != "" && len(id) <= 128 && !strings.ContainsFunc(id, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.')
+	})
 }
 
 func (c *Claim) setDate(text string) error {
@@ -326,6 +333,9 @@ func ReadForm(fields map[string]string) (*Claim, error) {
 	c.signed.policy = fields["policy"]
 	if v2 {
 		c.AccessKeyID, c.signature = fields["awsaccesskeyid"], fields["signature"]
+		if !isKeyID(c.AccessKeyID) {
+			return nil, unproven("form", "AWSAccessKeyId is malformed.")
+		}
 		return c, nil
 	}
 	if fields["x-amz-algorithm"] != algorithm {

@@ -47,6 +47,9 @@ func (c *Claim) readQueryV2(r *http.Request) error {
 		}
 		*into = all[0]
 	}
+	if !isKeyID(c.AccessKeyID) {
+		return unproven("query", "AWSAccessKeyId is malformed.")
+	}
 	seconds, err := strconv.ParseInt(s.v2.expires, 10, 64)
 	if err != nil || seconds < 0 || seconds > 1<<33 {
 		return unproven("query", "Invalid date (should be seconds since epoch): %s", printable(s.v2.expires))
@@ -65,6 +68,10 @@ func (c *Claim) readQueryV2(r *http.Request) error {
 		}
 		if was, both := given[name]; both && was != p.value {
 			return repeated("query", p.name)
+		}
+		if strings.ContainsAny(p.value, "\r\n") {
+			// A line of its own in what is signed, and so another parameter.
+			return unproven("query", "The parameter '%s' has a line break.", printable(p.name))
 		}
 		given[name] = p.value
 	}
@@ -87,7 +94,7 @@ func trimmed(all []string) (out []string) {
 }
 
 func (c *Claim) verifyV2(secret string, o Options) error {
-	toSign := c.signed.policy
+	texts := []string{c.signed.policy}
 	if c.Form == QueryV2 {
 		if end := time.Unix(0, 0).Add(c.Expires); o.Now.After(end) {
 			return expired("", end, o.Now)
@@ -97,19 +104,30 @@ func (c *Claim) verifyV2(secret string, o Options) error {
 				return err
 			}
 		}
-		toSign = c.stringToSignV2(o.Bucket)
+		texts = []string{c.stringToSignV2(o.Bucket, c.signed.path)}
+		if o.Bucket == "" && strings.LastIndexByte(c.signed.path, '/') == 0 && c.signed.path != "/" {
+			// boto3 sends /bucket and signs /bucket/.
+			texts = append(texts, c.stringToSignV2("", c.signed.path+"/"))
+		}
 	}
-	h := hmac.New(sha1.New, []byte(secret))
-	h.Write([]byte(toSign))
-	if !hmac.Equal([]byte(base64.StdEncoding.EncodeToString(h.Sum(nil))), []byte(c.signature)) {
-		return c.mismatch(true, "", toSign)
+	for _, toSign := range texts {
+		if signedByV2(secret, toSign, c.signature) {
+			c.TokenSigned = c.Token != "" // as an x-amz-* line, or as a condition of the form's policy
+			c.proven = &proof{s3: true}
+			return nil
+		}
 	}
-	c.TokenSigned = c.Token != "" // as an x-amz-* line, or as a condition of the form's policy
-	c.proven = &proof{s3: true}
-	return nil
+	return c.mismatch(true, "", texts[0])
 }
 
-func (c *Claim) stringToSignV2(bucket string) string {
+// signedByV2 compares in constant time.
+func signedByV2(secret, toSign, signature string) bool {
+	h := hmac.New(sha1.New, []byte(secret))
+	h.Write([]byte(toSign))
+	return hmac.Equal([]byte(base64.StdEncoding.EncodeToString(h.Sum(nil))), []byte(signature))
+}
+
+func (c *Claim) stringToSignV2(bucket, path string) string {
 	s := &c.signed
 	var b strings.Builder
 	for _, line := range []string{s.method, s.v2.md5, s.v2.mediaType, s.v2.expires} {
@@ -121,7 +139,7 @@ func (c *Claim) stringToSignV2(bucket string) string {
 	if bucket != "" {
 		b.WriteString("/" + bucket)
 	}
-	b.WriteString(s.path)
+	b.WriteString(path)
 	signed := slices.DeleteFunc(slices.Clone(s.query), func(p pair) bool { return !slices.Contains(subResources, p.name) })
 	slices.SortStableFunc(signed, func(a, b pair) int { return strings.Compare(a.name, b.name) })
 	for i, p := range signed {
