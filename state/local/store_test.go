@@ -35,7 +35,3 @@ func TestContract(t *testing.T) {
 func TestDurable(t *testing.T) {
 	statetest.RunDurable(t, func(dir string) (state.Store, error) { return local.Open(dir, local.Options{}) })
 }
-
-func TestBus(t *testing.T) {
-	statetest.RunBus(t, func(t *testing.T) state.Bus { return local.NewBus() })
-}
