@@ -29,7 +29,7 @@
 //   - Otherwise: the uid is the server's, and Landlock (Linux 5.13) keeps the
 //     process from the files and, by its ptrace rule, from the memory of
 //     every other process. Connecting to UNIX sockets is refused by seccomp,
-//     because Landlock did not cover it before ABI 9. From ABI 6 on, signals
+//     because the Landlock of most kernels does not cover it. From ABI 6 on, signals
 //     to others are refused, too; before that a function may kill the server.
 //     Hard-coded paths in /tmp do not work here, TMPDIR does. A process that
 //     leaves its session (setsid twice removed) outlives its environment,

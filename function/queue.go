@@ -1,0 +1,370 @@
+package function
+
+import (
+	"container/heap"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"strait"
+	"strait/state"
+)
+
+const (
+	queueKey    = "function/q/" // + request id: an item
+	payloadKey  = "function/p/" // + request id + "/" + number: a part of its payload
+	payloadPart = 384 << 10     // bytes, so that a batch holds one
+	maxAttempts = 3
+)
+
+// An item is a queued event. Its payload is stored beside it, in parts: a
+// batch of the store is smaller than a payload may be.
+type item struct {
+	ID       string
+	Function string
+	Trace    string `json:",omitempty"`
+	Parts    int
+	Created  time.Time
+	Due      time.Time
+	Attempt  int // that failed already
+	Delays   int `json:",omitempty"` // throttles and system errors so far
+}
+
+// A queue runs stored events. An item is in waiting until it is due, then in
+// ready until its function has room, then running; its fact goes when it is done.
+type queue struct {
+	engine *Engine
+
+	mu      sync.Mutex
+	waiting dueHeap
+	ready   map[string][]*item
+	running map[string]int
+	count   int
+	wake    chan struct{}
+}
+
+func newQueue(e *Engine) *queue {
+	return &queue{engine: e, ready: map[string][]*item{}, running: map[string]int{}, wake: make(chan struct{}, 1)}
+}
+
+// Enqueue keeps an event durably and returns its request id; the function is
+// run soon, and again after failures (Config.Backoff), at least once. When it
+// returns an error nothing is queued.
+func (e *Engine) Enqueue(ctx context.Context, name string, payload []byte, trace string) (requestID string, err error) {
+	if _, err := e.Get(ctx, name); err != nil {
+		return "", err
+	}
+	if payload, err = checkPayload(payload, MaxAsync); err != nil {
+		return "", err
+	}
+	return e.queue.put(ctx, name, payload, trace)
+}
+
+func (q *queue) put(ctx context.Context, name string, payload []byte, trace string) (string, error) {
+	q.mu.Lock()
+	full := q.count >= MaxQueue
+	if !full {
+		q.count++
+	}
+	q.mu.Unlock()
+	if full {
+		return "", strait.Errorf(strait.Limit, "queue", "too many asynchronous events are waiting; try again later")
+	}
+	now := q.engine.cfg.Now().UTC()
+	it := &item{ID: newID(), Function: name, Trace: trace, Created: now, Due: now}
+	if err := q.store(ctx, it, payload); err != nil {
+		q.mu.Lock()
+		q.count--
+		q.mu.Unlock()
+		return "", fmt.Errorf("queue an event of function %s: %w", name, err)
+	}
+	q.add(it)
+	return it.ID, nil
+}
+
+// store writes the parts of the payload and then, with the last of them, the
+// item: what has no item is swept at the next start.
+func (q *queue) store(ctx context.Context, it *item, payload []byte) error {
+	var last state.Write
+	for {
+		part := payload[:min(len(payload), payloadPart)]
+		payload = payload[len(part):]
+		last = state.Write{Key: partKey(it.ID, it.Parts), Value: part}
+		it.Parts++
+		if len(payload) == 0 {
+			break
+		}
+		if _, err := q.engine.cfg.Store.Apply(ctx, last); err != nil {
+			return err
+		}
+	}
+	w, err := it.write()
+	if err != nil {
+		return err
+	}
+	// The function may be deleted at this moment: then nothing is queued.
+	w.Expect = state.Absent()
+	_, err = q.engine.cfg.Store.Apply(ctx, last, w)
+	return err
+}
+
+func partKey(id string, n int) string { return fmt.Sprintf("%s%s/%04d", payloadKey, id, n) }
+
+func (it *item) write() (state.Write, error) {
+	data, err := json.Marshal(it)
+	return state.Write{Key: queueKey + it.ID, Value: data}, err
+}
+
+func (q *queue) payload(ctx context.Context, it *item) ([]byte, error) {
+	var all []byte
+	for n := range it.Parts {
+		fact, err := q.engine.cfg.Store.Get(ctx, partKey(it.ID, n))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, fact.Value...)
+	}
+	return all, nil
+}
+
+// load takes up what an earlier engine left.
+func (q *queue) load(ctx context.Context) error {
+	known := map[string]bool{}
+	err := q.each(ctx, queueKey, func(fact state.Fact) error {
+		it := &item{}
+		if err := json.Unmarshal(fact.Value, it); err != nil {
+			return fmt.Errorf("read the fact %s: %w", fact.Key, err)
+		}
+		known[it.ID] = true
+		heap.Push(&q.waiting, it)
+		q.count++
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return q.each(ctx, payloadKey, func(fact state.Fact) error {
+		id, _, _ := strings.Cut(strings.TrimPrefix(fact.Key, payloadKey), "/")
+		if known[id] {
+			return nil
+		}
+		_, err := q.engine.cfg.Store.Apply(ctx, state.Write{Key: fact.Key, Delete: true})
+		return err
+	})
+}
+
+// each calls fn for all facts below prefix, a page at a time.
+func (q *queue) each(ctx context.Context, prefix string, fn func(state.Fact) error) error {
+	after := ""
+	for {
+		facts, err := q.engine.cfg.Store.List(ctx, prefix, after, 100)
+		if err != nil {
+			return err
+		}
+		for _, fact := range facts {
+			if err := fn(fact); err != nil {
+				return err
+			}
+			after = fact.Key
+		}
+		if len(facts) < 100 {
+			return nil
+		}
+	}
+}
+
+func (q *queue) add(it *item) {
+	q.mu.Lock()
+	heap.Push(&q.waiting, it)
+	q.mu.Unlock()
+	q.nudge()
+}
+
+func (q *queue) nudge() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run hands due items to their functions, until the engine closes.
+func (q *queue) run() {
+	for {
+		next := q.dispatch()
+		timer := time.NewTimer(next)
+		select {
+		case <-q.engine.ctx.Done():
+			timer.Stop()
+			return
+		case <-q.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// dispatch starts what can be started and returns when to look again.
+func (q *queue) dispatch() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.engine.cfg.Now()
+	for len(q.waiting) > 0 && !q.waiting[0].Due.After(now) {
+		it := heap.Pop(&q.waiting).(*item)
+		q.ready[it.Function] = append(q.ready[it.Function], it)
+	}
+	for name, list := range q.ready {
+		for len(list) > 0 && q.running[name] < q.engine.cfg.MaxEnvironments {
+			it := list[0]
+			list = list[1:]
+			q.running[name]++
+			q.engine.tasks.Go(func() { q.perform(it) })
+		}
+		if q.ready[name] = list; len(list) == 0 {
+			delete(q.ready, name)
+		}
+	}
+	if len(q.waiting) == 0 {
+		return time.Hour
+	}
+	return max(q.waiting[0].Due.Sub(now), time.Millisecond)
+}
+
+// perform makes one attempt and decides what comes after it.
+func (q *queue) perform(it *item) {
+	e := q.engine
+	again := false
+	err := q.attempt(it)
+	switch {
+	case err == nil:
+		err = q.erase(it)
+	case e.ctx.Err() != nil:
+		err = nil // still stored: the next engine's
+	default:
+		again, err = q.later(it, err)
+	}
+	if err != nil {
+		// The fact stays: at least once. It is tried again with the next start.
+		e.cfg.Log.Error("the queue of functions cannot be written", "function", it.Function, "request", it.ID, "error", err)
+	}
+	q.mu.Lock()
+	if q.running[it.Function]--; q.running[it.Function] == 0 {
+		delete(q.running, it.Function)
+	}
+	if again {
+		heap.Push(&q.waiting, it)
+	} else {
+		q.count--
+	}
+	q.mu.Unlock()
+	q.nudge()
+}
+
+// errFunction says that the function itself failed.
+var errFunction = errors.New("the function failed")
+
+func (q *queue) attempt(it *item) error {
+	e := q.engine
+	f, err := e.Get(e.ctx, it.Function)
+	if err != nil {
+		return err
+	}
+	payload, err := q.payload(e.ctx, it)
+	if err != nil {
+		return err
+	}
+	res, err := e.invoke(e.ctx, f, Request{Payload: payload, Trace: it.Trace, RequestID: it.ID}, it.Attempt+1)
+	if err == nil && res.FunctionError != "" {
+		return errFunction
+	}
+	return err
+}
+
+// later stores when to try again, or gives up.
+func (q *queue) later(it *item, cause error) (again bool, err error) {
+	e := q.engine
+	now := e.cfg.Now().UTC()
+	why := ""
+	switch {
+	case strait.KindOf(cause) == strait.NotFound || errors.Is(cause, state.ErrNotFound):
+		why = "the function does not exist any more"
+	case errors.Is(cause, errFunction):
+		if it.Attempt++; it.Attempt >= maxAttempts {
+			why = fmt.Sprintf("it failed %d times", it.Attempt)
+		} else {
+			it.Due = now.Add(e.cfg.Backoff(it.Attempt))
+		}
+	default:
+		// Throttles and our own failures do not count as attempts.
+		it.Due = now.Add(min(time.Second<<min(it.Delays, 10), 5*time.Minute))
+		it.Delays++
+		if it.Due.Sub(it.Created) > MaxEventAge {
+			why = "it could not be run for six hours: " + cause.Error()
+		}
+	}
+	if why != "" {
+		e.tell(Event{Function: it.Function, RequestID: it.ID, Trace: it.Trace, Kind: "dropped", Message: "the event was given up: " + why, Attempt: max(it.Attempt, 1)})
+		return false, q.erase(it)
+	}
+	w, err := it.write()
+	if err != nil {
+		return true, err
+	}
+	w.Expect = state.Present() // not when the function was deleted meanwhile
+	_, err = e.cfg.Store.Apply(e.ctx, w)
+	if errors.Is(err, state.ErrConflict) {
+		return false, nil
+	}
+	return true, err
+}
+
+func (q *queue) erase(it *item) error {
+	writes := []state.Write{{Key: queueKey + it.ID, Delete: true}}
+	for n := range it.Parts {
+		writes = append(writes, state.Write{Key: partKey(it.ID, n), Delete: true})
+	}
+	// Also while the engine closes: what was done need not be done again.
+	_, err := q.engine.cfg.Store.Apply(context.WithoutCancel(q.engine.ctx), writes...)
+	return err
+}
+
+// forget drops the events of a deleted function. Those that run end by themselves.
+func (q *queue) forget(ctx context.Context, name string) error {
+	q.mu.Lock()
+	gone := q.ready[name]
+	delete(q.ready, name)
+	var kept dueHeap
+	for _, it := range q.waiting {
+		if it.Function == name {
+			gone = append(gone, it)
+		} else {
+			kept = append(kept, it)
+		}
+	}
+	q.waiting = kept
+	heap.Init(&q.waiting)
+	q.count -= len(gone)
+	q.mu.Unlock()
+	var errs []error
+	for _, it := range gone {
+		errs = append(errs, q.erase(it))
+	}
+	return errors.Join(errs...)
+}
+
+// A dueHeap has the item that is due first on top.
+type dueHeap []*item
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(a, b int) bool { return h[a].Due.Before(h[b].Due) }
+func (h dueHeap) Swap(a, b int)      { h[a], h[b] = h[b], h[a] }
+func (h *dueHeap) Push(x any)        { *h = append(*h, x.(*item)) }
+func (h *dueHeap) Pop() any {
+	old := *h
+	it := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return it
+}
