@@ -17,6 +17,8 @@ import (
 type glob struct {
 	chunks []chunk // one: no star
 	size   int     // bytes or characters that a match has at least
+	plain  bool    // no wildcard at all
+	all    bool    // just a star
 }
 
 // A chunk is text without stars. Where ones has a true, any one character is
@@ -26,14 +28,17 @@ type chunk struct {
 	ones []bool
 }
 
-// star tells whether g matches everything.
-func (g *glob) star() bool {
-	return len(g.chunks) == 2 && g.chunks[0].text == "" && g.chunks[1].text == ""
-}
+// exact tells whether g has no wildcard at all.
+func (g *glob) exact() bool { return len(g.chunks) == 1 && g.chunks[0].ones == nil }
 
 func (g *glob) match(s string) bool {
-	if len(s) < g.size {
+	switch {
+	case g.plain: // of its forms the most common
+		return s == g.chunks[0].text
+	case len(s) < g.size:
 		return false
+	case g.all:
+		return true
 	}
 	head := &g.chunks[0]
 	n, ok := head.prefix(s)
@@ -166,7 +171,10 @@ func (b *builder) cut() {
 
 func (b *builder) glob() glob {
 	b.cut()
-	return glob{b.chunks, b.size}
+	g := glob{chunks: b.chunks, size: b.size}
+	g.plain = g.exact()
+	g.all = len(g.chunks) == 2 && b.size == 0
+	return g
 }
 
 // foldMatch matches an action name against a pattern with * and ?, without

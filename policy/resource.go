@@ -85,7 +85,7 @@ func (a *arnTemplate) fill(ctx Context, guess bool) (arnGlob, filling) {
 		g.never = len(a.tokens) != 1 || a.tokens[0].kind != tokenVariable
 		return g, f
 	}
-	literal := true
+	literal := true // so far
 	for i := range segments {
 		part := []token{{kind: tokenAny}}
 		if i < len(a.parts) {
@@ -96,13 +96,10 @@ func (a *arnTemplate) fill(ctx Context, guess bool) (arnGlob, filling) {
 			return g, f
 		}
 		g.parts[i] = p
-		if i < segments-1 && (len(p.chunks) > 1 || p.chunks[0].ones != nil || strings.Contains(p.chunks[0].text, ":")) {
-			literal = false
-		}
-	}
-	if literal {
-		for i := range segments - 1 {
-			g.prefix += g.parts[i].chunks[0].text + ":"
+		literal = literal && p.exact() && !strings.Contains(p.chunks[0].text, ":")
+		if literal && i < segments-1 {
+			g.prefix += p.chunks[0].text + ":"
+			g.after = i + 1
 		}
 	}
 	return g, filled
@@ -113,7 +110,8 @@ type arnGlob struct {
 	all    bool
 	never  bool
 	whole  *glob
-	prefix string // the first five parts with their colons, when they have no wildcard
+	prefix string // the leading parts that have no wildcard, with their colons
+	after  int    // how many parts prefix covers, at most five
 	parts  [segments]glob
 }
 
@@ -122,11 +120,22 @@ func (g *arnGlob) match(text string) bool {
 	if g.all {
 		return true
 	}
-	if g.prefix != "" {
-		n := len(g.prefix)
-		return len(text) >= n && text[:n] == g.prefix && g.parts[segments-1].match(text[n:])
+	if g.never || g.whole != nil {
+		return g.miss(text) == 0
 	}
-	return g.miss(text) == 0
+	n := len(g.prefix)
+	if len(text) < n || text[:n] != g.prefix {
+		return false
+	}
+	text = text[n:]
+	for i := g.after; i < segments-1; i++ {
+		colon := strings.IndexByte(text, ':')
+		if colon < 0 || !g.parts[i].match(text[:colon]) {
+			return false
+		}
+		text = text[colon+1:]
+	}
+	return g.parts[segments-1].match(text)
 }
 
 // miss returns the first part, from 1, that does not match; 0 when all do.
@@ -147,7 +156,7 @@ func (g *arnGlob) miss(text string) int {
 		if colon < 0 {
 			return i + 1
 		}
-		if p := &g.parts[i]; !p.star() && !p.match(text[:colon]) {
+		if !g.parts[i].match(text[:colon]) {
 			return i + 1
 		}
 		text = text[colon+1:]
