@@ -19,10 +19,9 @@ func stamped(seed uint64, n int) []byte {
 	b := make([]byte, 16+n)
 	binary.BigEndian.PutUint64(b, seed)
 	binary.BigEndian.PutUint64(b[8:], uint64(n))
-	r := rand.New(rand.NewPCG(seed, 0))
-	for i := 16; i < len(b); i++ {
-		b[i] = byte(r.Uint32())
-	}
+	var key [32]byte
+	copy(key[:], b)
+	rand.NewChaCha8(key).Read(b[16:])
 	return b
 }
 

@@ -75,7 +75,7 @@ func listEqualsModel(s *stage) {
 		return b.String()
 	}
 	var keys []string
-	for range 120 {
+	for range 60 {
 		if key := word(6); key != "" {
 			s.put(key, nil)
 			keys = append(keys, key)
@@ -83,7 +83,7 @@ func listEqualsModel(s *stage) {
 	}
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
-	for range 300 {
+	for range 150 {
 		q := object.Query{Prefix: word(2), After: word(3) + word(2), Limit: 1 + s.random.IntN(12)}
 		if s.random.IntN(3) > 0 {
 			q.Delimiter = []string{"/", "a", "//", "/a", "é"}[s.random.IntN(5)]

@@ -55,7 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) object.Store) {
 		{"Closed", closed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &stage{T: t, Store: open(t), ctx: t.Context(), random: rand.New(rand.NewPCG(1, 2))}
+			s := &stage{T: t, Store: open(t), ctx: t.Context(), random: rand.New(rand.NewPCG(1, 2)), noise: rand.NewChaCha8([32]byte{1})}
 			if err := s.CreateBucket(s.ctx, "bucket", "owner"); err != nil {
 				t.Fatal(err)
 			}
@@ -80,17 +80,13 @@ type stage struct {
 	object.Store
 	ctx    context.Context
 	random *rand.Rand
+	noise  *rand.ChaCha8
 }
 
 // bytes returns n random bytes.
 func (s *stage) bytes(n int) []byte {
 	b := make([]byte, n)
-	for i := 0; i < n; i += 8 {
-		v := s.random.Uint64()
-		for j := i; j < min(i+8, n); j++ {
-			b[j] = byte(v >> (8 * (j - i)))
-		}
-	}
+	s.noise.Read(b)
 	return b
 }
 

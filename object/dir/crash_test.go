@@ -1,0 +1,273 @@
+package dir_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"strait/object"
+	"strait/object/dir"
+	"strait/state"
+)
+
+// A power is what is left when the current fails: of each file what was synced,
+// under names that were synced, and the facts that were applied.
+type power struct {
+	state.Store
+	applying sync.RWMutex // held by a failure, so that no batch is under way
+
+	mu     sync.Mutex
+	length map[string]int64 // of each file, when it was last synced
+	names  map[string]bool  // when the directory was
+}
+
+func (p *power) Apply(ctx context.Context, w ...state.Write) (state.Revision, error) {
+	p.applying.RLock()
+	defer p.applying.RUnlock()
+	return p.Store.Apply(ctx, w...)
+}
+
+func (p *power) sync(f *os.File, next func() error) error {
+	if !dir.Durable {
+		return nil
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	var names []string
+	if info.IsDir() {
+		entries, err := os.ReadDir(f.Name())
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+	}
+	if err := next(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !info.IsDir() {
+		p.length[filepath.Base(f.Name())] = info.Size()
+		return nil
+	}
+	p.names = map[string]bool{}
+	for _, n := range names {
+		p.names[n] = true
+	}
+	return nil
+}
+
+// fail copies what would be left to a new directory and new facts. seen is
+// called while no batch is under way.
+func (p *power) fail(t *testing.T, segments string, seen func()) *dir.Store {
+	path, facts := filepath.Join(t.TempDir(), "objects"), openFacts(t, t.TempDir())
+	inner := filepath.Join(path, "segments")
+	if err := os.MkdirAll(inner, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.applying.Lock()
+	all, err := p.List(t.Context(), "", "", 0)
+	p.mu.Lock()
+	length, names := maps.Clone(p.length), p.names
+	p.mu.Unlock()
+	seen()
+	for name, n := range length {
+		if !names[name] || err != nil {
+			continue
+		}
+		var b []byte
+		if b, err = os.ReadFile(filepath.Join(segments, name)); os.IsNotExist(err) {
+			err = nil // unlinked: nothing that was applied names it
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(inner, name), b[:min(n, int64(len(b)))], 0o600)
+		}
+	}
+	p.applying.Unlock()
+	for _, f := range all {
+		if err == nil {
+			_, err = facts.Apply(t.Context(), state.Write{Key: f.Key, Value: f.Value})
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openStore(t, path, facts, dir.Options{})
+}
+
+// Scenario: the power fails at any moment while many write. What was answered
+// before is there and whole; nothing is there in part; the store goes on.
+// With the build tag nosync this test must fail.
+func TestPowerFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "objects")
+	p := &power{Store: openFacts(t, t.TempDir()), length: map[string]int64{}}
+	s := openStore(t, path, p, dir.Options{SegmentSize: 1 << 20}.WithSync(p.sync))
+	if err := s.CreateBucket(t.Context(), "bucket", ""); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	answered := map[string]int64{}
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for w := range 4 {
+		writers.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(w), 1))
+			for i := 0; ctx.Err() == nil; i++ {
+				key := fmt.Sprintf("%d-%d", w, i)
+				b := bytes.Repeat([]byte(key+" "), r.IntN(60_000)*r.IntN(2)+1)
+				if err := putEitherWay(ctx, s, key, b, r.IntN(3) == 0); err != nil {
+					if ctx.Err() == nil {
+						t.Errorf("put: %v", err)
+					}
+					return
+				}
+				mu.Lock()
+				answered[key] = int64(len(b))
+				mu.Unlock()
+				if i%3 == 0 { // make room, so that segments are unlinked, too
+					mu.Lock()
+					delete(answered, key)
+					mu.Unlock()
+					s.Delete(context.WithoutCancel(ctx), "bucket", key)
+				}
+			}
+		})
+	}
+	for round := range 5 {
+		waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(answered) > 4*(round+1) })
+		var before map[string]int64
+		left := p.fail(t, filepath.Join(path, "segments"), func() {
+			mu.Lock()
+			before = maps.Clone(answered)
+			mu.Unlock()
+		})
+		afterCrash(t, left, before)
+	}
+	stop()
+	writers.Wait()
+}
+
+// putEitherWay puts an object, or makes it of one part.
+func putEitherWay(ctx context.Context, s *dir.Store, key string, b []byte, upload bool) error {
+	o := object.PutOptions{Size: int64(len(b))}
+	if !upload {
+		_, err := s.Put(ctx, "bucket", key, bytes.NewReader(b), o)
+		return err
+	}
+	u, err := s.CreateUpload(ctx, "bucket", key, object.UploadOptions{})
+	if err != nil {
+		return err
+	}
+	p, err := s.PutPart(ctx, "bucket", key, u.ID, 1, bytes.NewReader(b), o)
+	if err != nil {
+		return err
+	}
+	_, err = s.Complete(ctx, "bucket", key, u.ID, []object.CompletePart{{Number: 1, ETag: p.ETag}}, object.CompleteOptions{Size: -1})
+	return err
+}
+
+func afterCrash(t *testing.T, s *dir.Store, before map[string]int64) {
+	t.Helper()
+	for key, n := range before {
+		if b, err := read(s, key); err != nil || int64(len(b)) != n || !strings.HasPrefix(string(b), key+" ") {
+			t.Errorf("%s, answered before: read %d of %d bytes, %v", key, len(b), n, err)
+		}
+	}
+	if err := s.Check(t.Context(), func(p object.Problem) { t.Errorf("check: %+v", p) }); err != nil {
+		t.Error(err)
+	}
+	if err := putEitherWay(t.Context(), s, "after", []byte("after"), false); err != nil {
+		t.Errorf("put afterwards: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) || t.Failed() {
+			t.Fatal("waited too long")
+		}
+	}
+}
+
+// Scenario: the process is killed while it writes. What it said to have put
+// is there.
+func TestKilled(t *testing.T) {
+	if path := os.Getenv("OBJECT_DIR_TEST_KILLED"); path != "" {
+		putForever(t, path)
+	}
+	path := t.TempDir()
+	for range 2 { // the second time, on what the first one left
+		child := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		child.Env = append(os.Environ(), "OBJECT_DIR_TEST_KILLED="+path)
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		before := map[string]int64{}
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			var key string
+			var n int64
+			if _, err := fmt.Sscanf(lines.Text(), "put %s %d", &key, &n); err == nil {
+				before[key] = n
+			}
+			if len(before) == 20 {
+				child.Process.Kill()
+			}
+		}
+		child.Wait()
+		if len(before) < 20 {
+			t.Fatalf("the child put %d objects only", len(before))
+		}
+		facts := openFacts(t, filepath.Join(path, "facts"))
+		s := openStore(t, filepath.Join(path, "objects"), facts, dir.Options{})
+		afterCrash(t, s, before)
+		facts.Close()
+	}
+}
+
+func putForever(t *testing.T, path string) {
+	s := openStore(t, filepath.Join(path, "objects"), openFacts(t, filepath.Join(path, "facts")), dir.Options{SegmentSize: 1 << 20})
+	s.CreateBucket(t.Context(), "bucket", "") // exists the second time
+	var stdout sync.Mutex
+	for w := range 4 {
+		go func() {
+			for i := 0; ; i++ {
+				key := fmt.Sprintf("%d-%d-%d", os.Getpid(), w, i)
+				b := bytes.Repeat([]byte(key+" "), i%7*9000+1)
+				if err := putEitherWay(t.Context(), s, key, b, i%3 == 0); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					os.Exit(1)
+				}
+				stdout.Lock()
+				io.WriteString(os.Stdout, fmt.Sprintf("put %s %d\n", key, len(b)))
+				stdout.Unlock()
+			}
+		}()
+	}
+	time.Sleep(time.Minute) // the parent kills long before
+	os.Exit(1)
+}

@@ -1,0 +1,34 @@
+package dir
+
+import "os"
+
+// WithSync lets a test see, or fail, everything that is made durable; next is
+// what would have been called.
+func (o Options) WithSync(fn func(f *os.File, next func() error) error) Options {
+	o.sync = func(f *os.File) error { return fn(f, func() error { return syncFile(f) }) }
+	return o
+}
+
+// Durable is false with the build tag nosync.
+const Durable = durable
+
+// Recode decodes a record of any kind and encodes it again; ok is false when
+// it does not decode.
+func Recode(b []byte) (again []byte, ok bool) {
+	if m, err := decodeManifest(b); err == nil {
+		return m.encode(), true
+	}
+	if p, err := decodePart(b); err == nil {
+		return p.encode(), true
+	}
+	if u, err := decodeUpload(b); err == nil {
+		return u.encode(), true
+	}
+	if t, err := decodeTombstone(b); err == nil {
+		return t.encode(), true
+	}
+	if v, err := decodeBucket("b", b); err == nil {
+		return encodeBucket(v), true
+	}
+	return nil, false
+}
