@@ -11,7 +11,7 @@ import (
 const (
 	highWater  = 64 << 10 // who wants to write waits while as much is buffered
 	writePiece = 64 << 10 // what a client must take within Limits.Write
-	idleBuffer = 4 << 10  // an idle connection keeps no longer buffer
+	idleBuffer = 4 << 10  // a connection that writes less at once keeps no longer buffers
 	flushTime  = time.Second
 )
 
@@ -28,6 +28,7 @@ type writer struct {
 	room    sync.Cond // less than highWater buffered, or the end
 	buf     []byte
 	spare   []byte
+	last    int       // length of the last write
 	ended   bool      // nothing is taken any more
 	endedBy time.Time // and what was taken is written until then
 }
@@ -70,6 +71,7 @@ func (w *writer) puback(id uint16) bool {
 func (w *writer) deliver(ds []Delivery) (left int, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer w.work.Signal() // once, so that they go out together
 	for i := range ds {
 		if !w.wait() {
 			return left, false
@@ -80,7 +82,6 @@ func (w *writer) deliver(ds []Delivery) (left int, ok bool) {
 		if w.buf, err = p.Append(w.buf); err != nil {
 			left++
 		}
-		w.work.Signal()
 	}
 	return left, true
 }
@@ -88,6 +89,7 @@ func (w *writer) deliver(ds []Delivery) (left int, ok bool) {
 // wait waits for room; it is false when the writer has ended.
 func (w *writer) wait() bool {
 	for len(w.buf) >= highWater && !w.ended {
+		w.work.Signal()
 		w.room.Wait()
 	}
 	return !w.ended
@@ -113,15 +115,13 @@ func (w *writer) swap() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.buf) == 0 && !w.ended {
-		if cap(w.buf) > idleBuffer {
-			w.buf = nil
-		}
-		if cap(w.spare) > idleBuffer {
-			w.spare = nil
+		if w.last <= idleBuffer && max(cap(w.buf), cap(w.spare)) > idleBuffer {
+			w.buf, w.spare = nil, nil
 		}
 		w.work.Wait()
 	}
 	out := w.buf
+	w.last = len(out)
 	w.buf, w.spare = w.spare[:0], nil
 	w.room.Broadcast()
 	return out
