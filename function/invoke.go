@@ -59,6 +59,9 @@ func (e *Engine) invoke(ctx context.Context, f Function, req Request, attempt in
 	defer e.tasks.Done()
 
 	out, log, err := e.dispatch(ctx, f, req)
+	if e.ctx.Err() != nil && out.failed {
+		err = errClosed() // it was not the function's fault
+	}
 	ev := Event{Function: f.Name, RequestID: req.RequestID, Trace: req.Trace, Attempt: attempt}
 	res := Result{Version: "$LATEST", RequestID: req.RequestID}
 	if err != nil {

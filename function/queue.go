@@ -106,7 +106,6 @@ func (q *queue) store(ctx context.Context, it *item, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	// The function may be deleted at this moment: then nothing is queued.
 	w.Expect = state.Absent()
 	_, err = q.engine.cfg.Store.Apply(ctx, last, w)
 	return err
