@@ -8,3 +8,6 @@ func Match(pattern, s string) bool {
 
 // FoldMatch is the matcher of actions, for tests.
 var FoldMatch = foldMatch
+
+// Quote writes a JSON string.
+var Quote = quote

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"strait"
 	"strait/policy"
@@ -100,6 +101,7 @@ func TestParseTakes(t *testing.T) {
 		` { "Id" : "x" , "Statement":[{"Effect":"Allow","Action":"unknown:Thing","Resource":"*","Condition":{}}]}`,
 		`{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"NumericLessThan":{"what:ever":[1,-2.5e3,"x"]},"Bool":{"aws:x":true}}}]}`,
 		`{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"ForAllValues:StringNotLikeIfExists":{"a":"é\ud83d\ude00\n"}}}]}`,
+		`{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/\"\\\u0000\/\t","Condition":{"StringLike":{"a\"b":"${x"}}}]}`,
 	} {
 		d, err := policy.Parse(policy.Identity, "x", text)
 		if err != nil {
@@ -168,6 +170,18 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A text of half-open variables is read in one go.
+func TestParseStaysLinear(t *testing.T) {
+	text := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::` + strings.Repeat("${", 200_000) + `"}}`
+	start := time.Now()
+	if _, err := policy.Parse(policy.Identity, "x", text); err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("it took %v", d)
+	}
 }
 
 func TestCheckSize(t *testing.T) {

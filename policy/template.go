@@ -30,7 +30,7 @@ type template struct {
 // whether ${...} is looked at at all (Version 2012-10-17 only).
 func readTemplate(text string, wild, variables bool) template {
 	t := template{source: text}
-	start := 0
+	start, open := 0, false // open: a ${ has no end, so no later one has
 	flush := func(end int) {
 		if end > start {
 			t.tokens = append(t.tokens, token{kind: tokenText, text: text[start:end]})
@@ -44,9 +44,9 @@ func readTemplate(text string, wild, variables bool) template {
 			tok.kind = tokenAny
 		case wild && c == '?':
 			tok.kind = tokenOne
-		case variables && strings.HasPrefix(text[i:], "${"):
+		case variables && !open && strings.HasPrefix(text[i:], "${"):
 			end := strings.IndexByte(text[i:], '}')
-			if end < 0 { // no end: plain text, and so matches nothing useful
+			if open = end < 0; open { // plain text, and so matches nothing useful
 				i += 2
 				continue
 			}
