@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -100,9 +101,13 @@ func (p *power) fail(t *testing.T, segments string, seen func()) *dir.Store {
 		}
 	}
 	p.applying.Unlock()
-	for _, f := range all {
+	for some := range slices.Chunk(all, 500) {
+		var writes []state.Write
+		for _, f := range some {
+			writes = append(writes, state.Write{Key: f.Key, Value: f.Value})
+		}
 		if err == nil {
-			_, err = facts.Apply(t.Context(), state.Write{Key: f.Key, Value: f.Value})
+			_, err = facts.Apply(t.Context(), writes...)
 		}
 	}
 	if err != nil {
@@ -117,7 +122,7 @@ func (p *power) fail(t *testing.T, segments string, seen func()) *dir.Store {
 func TestPowerFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "objects")
 	p := &power{Store: openFacts(t, t.TempDir()), length: map[string]int64{}}
-	s := openStore(t, path, p, dir.Options{SegmentSize: 1 << 20}.WithSync(p.sync))
+	s := openStore(t, path, p, dir.Options{SegmentSize: 300_000}.WithSync(p.sync))
 	if err := s.CreateBucket(t.Context(), "bucket", ""); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +135,7 @@ func TestPowerFails(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(w), 1))
 			for i := 0; ctx.Err() == nil; i++ {
 				key := fmt.Sprintf("%d-%d", w, i)
-				b := bytes.Repeat([]byte(key+" "), r.IntN(60_000)*r.IntN(2)+1)
+				b := bytes.Repeat([]byte(key+" "), r.IntN(150_000)*r.IntN(2)+1)
 				if err := putEitherWay(ctx, s, key, b, r.IntN(3) == 0); err != nil {
 					if ctx.Err() == nil {
 						t.Errorf("put: %v", err)
@@ -149,7 +154,7 @@ func TestPowerFails(t *testing.T) {
 			}
 		})
 	}
-	for round := range 5 {
+	for round := range 10 {
 		waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(answered) > 4*(round+1) })
 		var before map[string]int64
 		left := p.fail(t, filepath.Join(path, "segments"), func() {
