@@ -520,6 +520,25 @@ func TestInFlightWindow(t *testing.T) {
 	h.want("after two acks", <-more, "100", "101")
 }
 
+func TestRedeliveryKeepsTheOrder(t *testing.T) {
+	h := open(t, broker.Config{})
+	s := h.connect("s", false)
+	h.subscribe(s, 1, "t")
+	for i := range 120 {
+		if _, err := h.Publish(ctx, &broker.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := h.next(s, 100)
+	again := h.next(h.connect("s", false), 100)
+	h.want("again", again, payloads(first)...)
+	for i, d := range again {
+		if !d.Dup || d.PacketID != first[i].PacketID {
+			t.Fatalf("message %d again: dup %v, id %d, first %d", i, d.Dup, d.PacketID, first[i].PacketID)
+		}
+	}
+}
+
 func TestManyQueuedOfflineArriveInOrder(t *testing.T) {
 	n := 20_000
 	if raced {
@@ -698,6 +717,9 @@ func TestDiskFull(t *testing.T) {
 	if _, _, err := h.Connect(ctx, "s", broker.SessionOptions{}); strait.KindOf(err) != strait.Unavailable {
 		t.Errorf("resume on a full disk: %v, want Unavailable", err)
 	}
+	if wait, err := h.Publish(ctx, &broker.Message{Topic: "kept", Payload: []byte("x"), Retain: true}); err != nil || wait(ctx) == nil {
+		t.Errorf("retained on a full disk: %v", err)
+	}
 	f.set(nil, nil) // space returns
 	h.publish("t", "again", 1)
 	s, present, err := h.Connect(ctx, "s", broker.SessionOptions{})
@@ -710,11 +732,29 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("redelivered with id %d, first %d", got[0].PacketID, ds[0].PacketID)
 	}
 	h.nothing(s)
+	// What is no message in a queue is written after all; an acknowledgement, too.
+	f.set(errors.New("no space left on device"), nil)
+	h.ack(s, got...)
+	if err := wait(h, "other", ""); err != nil { // nobody keeps it
+		t.Error(err)
+	}
+	if err := wait(h, "t", "refused"); strait.KindOf(err) != strait.Unavailable { // the flush with the acks has failed
+		t.Error(err)
+	}
+	f.set(nil, nil)
+	h.publish("t", "last", 1)
+	facts, err := store.List(ctx, "broker/q/", "", 0)
+	if err != nil || len(facts) != 1 {
+		t.Errorf("%d messages are in the store, want the last one only: %v", len(facts), err)
+	}
+	if facts, err = store.List(ctx, "broker/r/", "", 0); err != nil || len(facts) != 1 {
+		t.Errorf("%d retained messages are in the store: %v", len(facts), err)
+	}
 }
 
 func wait(h *house, topic, payload string) error {
 	w, err := h.Publish(ctx, &broker.Message{Topic: topic, Payload: []byte(payload), QoS: 1})
-	if err != nil {
+	if err != nil || w == nil {
 		return err
 	}
 	return w(ctx)

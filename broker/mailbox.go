@@ -151,13 +151,13 @@ func (x *mailbox) detach() {
 	back = slices.DeleteFunc(back, func(s slot) bool { return s.stored == nil })
 	// Sequence numbers were given in the order of the queue.
 	slices.SortFunc(back, func(a, b slot) int { return cmp.Compare(a.stored.seq, b.stored.seq) })
+	for _, s := range back {
+		x.spill(s.stored)
+	}
 	x.in = back
 	x.memory = tally{}
 	x.mu.Unlock()
 	x.out, x.head, x.inflight = nil, 0, nil
-	for _, s := range back {
-		x.spill(s.stored)
-	}
 }
 
 // forget makes the mailbox take no more messages and returns the stored ones

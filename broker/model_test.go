@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"strait/broker"
 	"strait/state/local"
@@ -145,7 +146,7 @@ func playModel(t *testing.T, seed uint64, steps int) {
 			}
 			refuse := r.IntN(10) == 0 // what comes first
 			asked := 0
-			done, cancel := context.WithCancel(ctx)
+			done, cancel := context.WithTimeout(ctx, 5*time.Second)
 			if refuse {
 				cancel() // there may be nothing else
 			}

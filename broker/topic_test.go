@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"bytes"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -170,6 +171,16 @@ func FuzzTopics(f *testing.F) {
 			t.Fatalf("Match(%q, %q) = %v, want %v", filter, topic, got, want)
 		}
 	})
+}
+
+func TestStoredMessageComesBack(t *testing.T) {
+	m := broker.Message{Topic: "a/b", Payload: []byte("x"), QoS: 1, Retain: true, Publisher: "p", Trace: "t", Time: time.Unix(1, 2)}
+	for _, retained := range []bool{false, true} {
+		got, r, err := broker.DecodeMessage(broker.EncodeMessage(&m, retained))
+		if err != nil || r != retained || !reflect.DeepEqual(*got, m) {
+			t.Errorf("%+v came back as %+v (%v), %v", m, got, r, err)
+		}
+	}
 }
 
 // A stored message that decodes is, written back, the same bytes; what does
