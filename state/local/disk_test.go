@@ -83,7 +83,7 @@ func TestWriteError(t *testing.T) {
 	}
 	defer set(was)
 	trouble(t, t.TempDir(),
-		func() { set(syscall.Rlimit{Cur: 300 << 10, Max: was.Max}) },
+		func() { set(syscall.Rlimit{Cur: 1536 << 10, Max: was.Max}) },
 		func() { set(was) })
 }
 
@@ -149,11 +149,12 @@ func trouble(t *testing.T, dir string, breakDisk, healDisk func()) {
 type acknowledged struct {
 	mu     sync.Mutex
 	facts  map[string]bool
+	lost   []string // keys of batches that failed
 	failed int
 	first  error
 }
 
-// write makes pairs of facts of 8 KiB from many goroutines.
+// write makes pairs of facts from many goroutines.
 func (a *acknowledged) write(t *testing.T, s state.Store, phase string, writers, each int) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -161,7 +162,10 @@ func (a *acknowledged) write(t *testing.T, s state.Store, phase string, writers,
 		wg.Go(func() {
 			for i := range each {
 				one, two := fmt.Sprintf("%s/%d/%d/a", phase, w, i), fmt.Sprintf("%s/%d/%d/b", phase, w, i)
-				value := make([]byte, 8<<10)
+				value := make([]byte, 3<<10)
+				if phase == "during" && i%10 == 9 {
+					value = make([]byte, 200<<10) // more than SQLite holds back until the commit
+				}
 				_, err := s.Apply(context.Background(), state.Write{Key: one, Value: value}, state.Write{Key: two, Value: value, Expect: state.Absent()})
 				a.note(t, err, one, two)
 			}
@@ -183,6 +187,7 @@ func (a *acknowledged) note(t *testing.T, err error, keys ...string) {
 	if !errors.As(err, &e) || e.Kind != strait.Unavailable || e.Thing != "disk" {
 		t.Errorf("a write failed with %v, want kind Unavailable and thing disk", err)
 	}
+	a.lost = append(a.lost, keys...)
 	if a.failed++; a.first == nil {
 		a.first = err
 	}
@@ -206,6 +211,11 @@ func (a *acknowledged) check(t *testing.T, s state.Store, when string) {
 	for key := range a.facts {
 		if _, err := s.Get(t.Context(), key); err != nil {
 			t.Errorf("%s get %q: %v", when, key, err)
+		}
+	}
+	for _, key := range a.lost {
+		if _, err := s.Get(t.Context(), key); !errors.Is(err, state.ErrNotFound) {
+			t.Errorf("%s get %q, whose write failed: got %v, want ErrNotFound", when, key, err)
 		}
 	}
 }

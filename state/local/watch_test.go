@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -77,6 +78,45 @@ func TestWatcherBehindMemory(t *testing.T) {
 		if err != nil || !ok || c.Key != want.Key || c.Revision != want.Revision || c.Deleted != want.Deleted {
 			t.Fatalf("watch: got %+v, error %v, more %v; want %+v", c, err, ok, want)
 		}
+	}
+}
+
+// TestWatchOfLargeFacts reads more than is kept at once, and changes what has
+// not been told yet: the old values must not be told in place of the new ones.
+func TestWatchOfLargeFacts(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, local.Options{})
+	put := func(key string, v byte) {
+		t.Helper()
+		if _, err := s.Apply(t.Context(), state.Write{Key: key, Value: bytes.Repeat([]byte{v}, 400<<10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 14 {
+		put(fmt.Sprintf("%02d", i), 'a')
+	}
+	s.Close()
+	s = open(t, dir, local.Options{})
+	next, stop := iter.Pull2(s.Watch(t.Context(), "", 0))
+	defer stop()
+	want := func(key string, r state.Revision, v byte) {
+		t.Helper()
+		c, err, ok := next()
+		if err != nil || !ok || c.Key != key || c.Revision != r || len(c.Value) != 400<<10 || c.Value[0] != v {
+			t.Fatalf("watch: got %q at %d, %d bytes, error %v; want %q at %d", c.Key, c.Revision, len(c.Value), err, key, r)
+		}
+	}
+	want("00", 1, 'a')
+	put("12", 'b')
+	if _, err := s.Apply(t.Context(), state.Write{Key: "13", Delete: true}); err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < 12; i++ {
+		want(fmt.Sprintf("%02d", i), state.Revision(i+1), 'a')
+	}
+	want("12", 15, 'b')
+	if c, err, _ := next(); err != nil || !c.Deleted || c.Key != "13" {
+		t.Fatalf("watch: got %q at %d, error %v; want the delete of 13", c.Key, c.Revision, err)
 	}
 }
 

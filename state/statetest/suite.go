@@ -20,11 +20,14 @@ import (
 const patience = 20 * time.Second
 
 // Run runs the contract of state.Store. open returns a new, empty store, and
-// closes it when the test ends.
+// closes it when the test ends. The tests run in parallel.
 func Run(t *testing.T, open func(t *testing.T) state.Store) {
 	for _, suite := range [][]test{facts, expectations, limits, lists, watches, concurrency, model} {
 		for _, c := range suite {
-			t.Run(c.name, func(t *testing.T) { c.run(t, &box{t: t, Store: open(t)}) })
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				c.run(t, &box{t: t, Store: open(t)})
+			})
 		}
 	}
 }

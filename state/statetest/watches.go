@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"testing"
 	"time"
 
@@ -185,6 +186,7 @@ var watches = []test{
 		}
 	}},
 	{"a watcher that does not read holds nobody up and misses no last change", slowWatcher},
+	{"a watch beside many writers never goes back and adds up", busyWatcher},
 }
 
 // slowWatcher lets a watcher sleep through many changes, then checks that what
@@ -211,6 +213,53 @@ func slowWatcher(t *testing.T, s *box) {
 
 	told := map[string]string{"p/first": ""}
 	follow(t, w, told, last, "p/last")
+	same(t, s, "p/", told)
+}
+
+// busyWatcher reads while writers overwrite and delete the same few facts.
+func busyWatcher(t *testing.T, s *box) {
+	var writers sync.WaitGroup
+	for n := range 6 {
+		writers.Go(func() {
+			for i := range 60 {
+				key := fmt.Sprintf("p/%d", (n+i)%9)
+				w := put(key, fmt.Sprint(n, i))
+				w.Delete = (n+i)%4 == 0
+				if _, err := s.Apply(t.Context(), w, put(fmt.Sprintf("p/%d/%d", n, i), "")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	ended := make(chan state.Revision, 1)
+	go func() {
+		writers.Wait()
+		r, err := s.Apply(t.Context(), put("p/last", ""))
+		if err != nil {
+			t.Error(err)
+		}
+		ended <- r
+	}()
+	told := map[string]string{}
+	seen := map[string]state.Revision{}
+	for c, err := range s.Watch(deadline(t), "p/", 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[c.Key] >= c.Revision || c.Revision < seen[""] {
+			t.Fatalf("watch told %s after revision %d of it and %d of others", show(c), seen[c.Key], seen[""])
+		}
+		seen[c.Key], seen[""] = c.Revision, c.Revision
+		if c.Deleted {
+			delete(told, c.Key)
+		} else {
+			told[c.Key] = string(c.Value)
+		}
+		if c.Key == "p/last" {
+			break
+		}
+	}
+	<-ended
 	same(t, s, "p/", told)
 }
 
