@@ -385,3 +385,36 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// How many QoS 1 messages a second are made durable for one persistent session.
+func BenchmarkDurable(b *testing.B) {
+	store, err := local.Open(b.TempDir(), local.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	br, err := broker.Open(ctx, broker.Config{Store: store, Limits: broker.Limits{QueueMessages: 1 << 30, QueueBytes: 1 << 40}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer br.Close(ctx)
+	s, _, err := br.Connect(ctx, "s", broker.SessionOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.Subscribe(ctx, []broker.Subscription{{"a", 1}})
+	s.End(ctx, broker.EndCause{})
+	payload := make([]byte, 256)
+	b.SetParallelism(64)
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			wait, err := br.Publish(ctx, &broker.Message{Topic: "a", Payload: payload, QoS: 1})
+			if err == nil {
+				err = wait(ctx)
+			}
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
