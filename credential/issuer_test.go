@@ -362,17 +362,22 @@ func TestLongestPolicyFits(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	c := newClock()
 	i := open(f, f.TempDir(), c)
-	issued := make(map[string]string)
-	for range 3 {
-		creds := issue(f, i, full(c))
-		issued[creds.AccessKeyID] = creds.SessionToken
-		f.Add(creds.AccessKeyID, creds.SessionToken)
-		f.Add(creds.AccessKeyID, creds.SessionToken[1:])
-	}
-	f.Add("", "")
-	f.Fuzz(func(t *testing.T, id, token string) {
-		if _, _, err := i.Open(id, token); err == nil && (issued[id] != token || token == "") {
-			t.Fatalf("Open took what was never issued: %q, %q", id, token)
+	creds := issue(f, i, full(c))
+	f.Add(uint16(0), uint8(0), "A", "")
+	f.Add(uint16(9), uint8(0), "\n", creds.SessionToken)
+	f.Add(uint16(30), uint8(2), "", creds.AccessKeyID)
+	f.Fuzz(func(t *testing.T, at uint16, cut uint8, with, any string) {
+		token := creds.SessionToken
+		from := int(at) % (len(token) + 1)
+		to := min(from+int(cut), len(token))
+		if changed := token[:from] + with + token[to:]; changed != token {
+			refused(t, "changed", i, creds.AccessKeyID, changed)
+		}
+		if any != token {
+			refused(t, "any text", i, creds.AccessKeyID, any)
+		}
+		if any != creds.AccessKeyID {
+			refused(t, "any key id", i, any, token)
 		}
 	})
 }
