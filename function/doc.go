@@ -32,8 +32,8 @@
 //     because the Landlock of most kernels does not cover it. From ABI 6 on, signals
 //     to others are refused, too; before that a function may kill the server.
 //     Hard-coded paths in /tmp do not work here, TMPDIR does. A process that
-//     leaves its session (setsid twice removed) outlives its environment,
-//     still confined.
+//     left its session, and whose parent ended before the environment did,
+//     outlives it, still confined.
 //   - In both: Landlock where the kernel has it, no_new_privs, no capabilities,
 //     no core files, ptrace and io_uring refused, no open files but stdin
 //     (nothing), stdout and stderr (the log), and an environment of the

@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) {
 	function.MaybeSandboxMain()
 	code := m.Run()
-	if probeDir != "" {
+	if probeDir != "" && os.Getenv("STRAIT_TEST_PROBE") == "" {
 		os.RemoveAll(probeDir)
 	}
 	os.Exit(code)
@@ -48,7 +48,7 @@ func probe(t *testing.T) []byte {
 		if probeDir, probeErr = os.MkdirTemp("", "probe-"); probeErr != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", filepath.Join(probeDir, "bootstrap"), "./testdata/probe")
+		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(probeDir, "bootstrap"), "./testdata/probe")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			probeErr = fmt.Errorf("%w: %s", err, out)
@@ -63,6 +63,18 @@ func probe(t *testing.T) []byte {
 	}
 	return data
 }
+
+// probeZip is made once: compressing takes longer than most tests.
+func probeZip(t *testing.T) []byte {
+	data := probe(t)
+	zipOnce.Do(func() { zipped = zipOf(t, file{"bootstrap", 0o755, string(data)}) })
+	return zipped
+}
+
+var (
+	zipOnce sync.Once
+	zipped  []byte
+)
 
 type file struct {
 	name string
@@ -182,7 +194,7 @@ func (h *house) create(t *testing.T, name string, change ...func(*function.Funct
 	for _, c := range change {
 		c(&f)
 	}
-	f, err := h.Create(context.Background(), f, zipOf(t, file{"bootstrap", 0o755, string(probe(t))}))
+	f, err := h.Create(context.Background(), f, probeZip(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,6 +82,7 @@ func (e *Engine) invoke(ctx context.Context, f Function, req Request, attempt in
 }
 
 func (e *Engine) dispatch(ctx context.Context, f Function, req Request) (outcome, *writer, error) {
+	ctx = withTrace(ctx, req.Trace)
 	limit, hard := e.cfg.MaxEnvironments, false
 	if f.Reserved != nil && *f.Reserved <= limit {
 		limit, hard = *f.Reserved, true

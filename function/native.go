@@ -70,7 +70,7 @@ func (p *pool) place(ctx context.Context, f Function, limit int, hard bool) erro
 // heed its context is left behind when its time is over.
 func (e *Engine) runNative(native Native, f Function, req Request) (outcome, *writer, error) {
 	timeout := time.Duration(f.Timeout) * time.Second
-	ctx, cancel := context.WithTimeout(e.ctx, timeout)
+	ctx, cancel := context.WithTimeout(withTrace(e.ctx, req.Trace), timeout)
 	defer cancel()
 	creds, err := e.mint(ctx, f)
 	if err != nil {

@@ -38,11 +38,16 @@ func awaitExit(pid int) {
 // and, when uid is not 0, everything with that uid. leader must not have been
 // waited for.
 func killAll(leader, uid int) {
-	unix.Kill(-leader, unix.SIGKILL)
+	// Stopped, not killed: when the leader ends, who descends from it cannot
+	// be told any more.
+	unix.Kill(-leader, unix.SIGSTOP)
 	for range 200 {
 		members := members(leader, uid)
 		if len(members) == 0 {
 			return
+		}
+		for _, pid := range members {
+			unix.Kill(pid, unix.SIGSTOP)
 		}
 		for _, pid := range members {
 			unix.Kill(pid, unix.SIGKILL)

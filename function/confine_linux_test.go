@@ -1,0 +1,169 @@
+package function_test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A hostile function tries to get at what is not its own: the server's data
+// and memory, another function's code, scratch, variables and Runtime API.
+// Everything must fail, whoever the server is; and what it needs must work.
+func TestHostileFunction(t *testing.T) {
+	h := open(t)
+	h.create(t, "victim")
+	h.create(t, "hostile")
+	secret := filepath.Join(h.dir, "secret")
+	if err := os.WriteFile(secret, []byte("the master key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// Readable by the server's user wherever it lies, so that only the
+	// confinement stands between.
+	os.Chmod(h.dir, 0o755)
+	os.Chmod(filepath.Dir(h.dir), 0o755)
+
+	victim := variables(good[[]string](t, h, "victim", do{Do: "env"}))
+	hostile := variables(good[[]string](t, h, "hostile", do{Do: "env"}))
+	vid := good[map[string]any](t, h, "victim", do{Do: "id"})
+	vpid, server := int(vid["pid"].(float64)), os.Getpid()
+	zips, _ := filepath.Glob(filepath.Join(h.cfg.Dir, "code", "*.zip"))
+	socket := filepath.Join(h.dir, "socket")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if os.Getuid() == 0 {
+		os.Chmod(socket, 0o700)
+	}
+	bad := []string{
+		"read " + secret + "x/../secret", "list " + h.dir, "list " + h.cfg.Dir, "write " + filepath.Join(h.dir, "new"),
+		"read " + zips[0], "read " + filepath.Join(h.cfg.Dir, "logs", "victim.jsonl"), "read " + filepath.Join(h.dir, "state", "facts.db"),
+		"list " + filepath.Dir(victim["LAMBDA_TASK_ROOT"]), "list " + victim["LAMBDA_TASK_ROOT"], "read " + victim["LAMBDA_TASK_ROOT"] + "/bootstrap",
+		"list " + victim["TMPDIR"], "write " + victim["TMPDIR"] + "/x", "write " + hostile["LAMBDA_TASK_ROOT"] + "/x",
+		"get http://" + victim["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/next",
+		"unix " + socket, "root ", "list /root", "write /usr/x", "write /etc/x",
+	}
+	for _, pid := range []int{server, vpid, syscall.Getppid()} {
+		for _, name := range []string{"mem", "environ", "maps", "fd/3", "root/etc/passwd", "cwd/go.mod"} {
+			bad = append(bad, fmt.Sprintf("read /proc/%d/%s", pid, name))
+		}
+		bad = append(bad, fmt.Sprintf("list /proc/%d/fd", pid), fmt.Sprintf("trace %d", pid), fmt.Sprintf("kill %d", pid))
+	}
+	if !isRoot() {
+		bad = append(bad, "read "+secret, "list /tmp", "read /etc/hostname", "list /home")
+	}
+	for attack, got := range good[map[string]string](t, h, "hostile", do{Do: "attack", Args: bad}) {
+		if got != "" {
+			t.Errorf("%s: %s", attack, got)
+		}
+	}
+	needed := []string{"read " + hostile["LAMBDA_TASK_ROOT"] + "/bootstrap", "write " + hostile["TMPDIR"] + "/x", "read /etc/resolv.conf",
+		"read /proc/self/status", "read /dev/urandom", "write /dev/null", "list /usr/bin"}
+	if isRoot() {
+		needed = append(needed, "write /tmp/x") // its own
+	}
+	for need, got := range good[map[string]string](t, h, "hostile", do{Do: "attack", Args: needed}) {
+		if got == "" {
+			t.Errorf("%s: refused, but a function needs it", need)
+		}
+	}
+	// The victim is unharmed.
+	if got := good[int](t, h, "victim", do{Do: "calls"}); got != 3 {
+		t.Errorf("the victim's call: got number %d, want 3", got)
+	}
+}
+
+func variables(list []string) map[string]string {
+	vars := map[string]string{}
+	for _, kv := range list {
+		k, v, _ := strings.Cut(kv, "=")
+		vars[k] = v
+	}
+	return vars
+}
+
+func isRoot() bool { return os.Getuid() == 0 }
+
+// As root every environment has a uid of its own, nobody's capabilities, and no way back.
+func TestRightsOfAProcess(t *testing.T) {
+	h := open(t)
+	h.create(t, "f")
+	h.create(t, "g")
+	a, b := good[map[string]any](t, h, "f", do{Do: "id"}), good[map[string]any](t, h, "g", do{Do: "id"})
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%.0f/status", a["pid"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"CapEff": "0000000000000000", "CapPrm": "0000000000000000", "CapInh": "0000000000000000", "CapAmb": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2"} {
+		if !bytes.Contains(status, []byte("\n"+name+":\t"+want+"\n")) {
+			t.Errorf("%s of a function's process is not %s", name, want)
+		}
+	}
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%.0f/fd", a["pid"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		n, _ := strconv.Atoi(fd.Name())
+		to, _ := os.Readlink(fmt.Sprintf("/proc/%.0f/fd/%d", a["pid"], n))
+		if n > 2 && !strings.HasPrefix(to, "socket:") && !strings.HasPrefix(to, "anon_inode:") && !strings.HasPrefix(to, "pipe:") {
+			t.Errorf("descriptor %d of a function's process: %s", n, to)
+		}
+	}
+	if !isRoot() {
+		return
+	}
+	if a["uid"] == b["uid"] || a["gid"] == b["gid"] || a["uid"].(float64) < 2e9 {
+		t.Errorf("uids and gids of two functions: got %v and %v, want different ones above 2,000,000,000", a, b)
+	}
+	if !bytes.Contains(status, []byte("CapBnd:\t0000000000000000\n")) {
+		t.Error("the bounding set of a function's process is not empty")
+	}
+}
+
+// The tests of this file and the life of a process once more, as somebody who is not root.
+func TestAsNobody(t *testing.T) {
+	if !isRoot() {
+		t.Skip("this is the run as somebody else, or there is nobody else to be")
+	}
+	if testing.Short() {
+		t.Skip("runs the tests once more")
+	}
+	probe(t)
+	dir, err := os.MkdirTemp("/var/tmp", "strait-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	const uid = 1_999_999_999
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, "function.test")
+	os.WriteFile(bin, self, 0o755)
+	os.WriteFile(filepath.Join(dir, "bootstrap"), probe(t), 0o755)
+	os.Mkdir(filepath.Join(dir, "tmp"), 0o700)
+	for _, p := range []string{dir, filepath.Join(dir, "tmp")} {
+		if err := os.Chown(p, uid, uid); err != nil {
+			t.Skip("cannot give files to others here")
+		}
+	}
+	cmd := exec.Command(bin, "-test.short", "-test.v", "-test.run", "^(TestHostileFunction|TestRightsOfAProcess|TestInvokeReusesAProcess|TestFailures|TestPython|TestNode|TestBotoFindsTheServer|TestNothingIsLeft|TestLogs)$")
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "TMPDIR=" + filepath.Join(dir, "tmp"), "HOME=" + dir, "STRAIT_TEST_PROBE=" + filepath.Join(dir, "bootstrap")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("as uid %d: %v\n%s", uid, err, out)
+	}
+	t.Logf("%s", out)
+}
