@@ -24,7 +24,8 @@ func IoTData(m *MQTT) Service {
 
 type dataDesk struct{ m *MQTT }
 
-type publishInput struct {
+// PublishInput asks for a message to be published.
+type PublishInput struct {
 	Topic   string `aws:"path,topic"`
 	QoS     string `aws:"query,qos"`
 	Retain  string `aws:"query,retain"`
@@ -36,7 +37,7 @@ type publishOutput struct {
 	TraceID string `json:"traceId"`
 }
 
-func (in *publishInput) flags() (qos byte, retain bool, err error) {
+func (in *PublishInput) flags() (qos byte, retain bool, err error) {
 	if in.QoS != "" && in.QoS != "0" && in.QoS != "1" {
 		return 0, false, strait.Errorf(strait.Invalid, "request", "qos must be 0 or 1")
 	}
@@ -52,7 +53,7 @@ func (in *publishInput) flags() (qos byte, retain bool, err error) {
 }
 
 // mayPublish asks the same rows as MQTT does.
-func (k dataDesk) mayPublish(_ context.Context, v View, _ *Caller, in *publishInput) ([]Ask, error) {
+func (k dataDesk) mayPublish(_ context.Context, v View, _ *Caller, in *PublishInput) ([]Ask, error) {
 	_, retain, err := in.flags()
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (k dataDesk) mayPublish(_ context.Context, v View, _ *Caller, in *publishIn
 }
 
 // publish answers when the message is safe: 200 means what PUBACK means.
-func (k dataDesk) publish(ctx context.Context, c Call, in *publishInput) (*publishOutput, error) {
+func (k dataDesk) publish(ctx context.Context, c Call, in *PublishInput) (*publishOutput, error) {
 	qos, retain, err := in.flags()
 	if err != nil {
 		return nil, err

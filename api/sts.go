@@ -96,6 +96,9 @@ type AssumeRoleOutput struct {
 	credentials strait.Credentials
 }
 
+// Issued returns the credentials themselves.
+func (o *AssumeRoleOutput) Issued() strait.Credentials { return o.credentials }
+
 var (
 	sessionNameRE = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 	externalIDRE  = regexp.MustCompile(`^[\w+=,.@:/-]{2,1224}$`)

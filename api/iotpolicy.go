@@ -1,0 +1,287 @@
+package api
+
+import (
+	"context"
+	"sort"
+	"strconv"
+
+	"strait"
+	"strait/identity"
+)
+
+func (k iotDesk) policies() []Operation {
+	const one, versions = "/policies/{policyName}", "/policies/{policyName}/version"
+	return []Operation{
+		op("CreatePolicy", "POST "+one, onIoT[createPolicyInput]("iot:CreatePolicy"), k.createPolicy),
+		op("GetPolicy", "GET "+one, onIoT[policyInput]("iot:GetPolicy"), k.getPolicy),
+		op("ListPolicies", "GET /policies", on[markerInput]("iot:ListPolicies", "*"), k.listPolicies),
+		op("DeletePolicy", "DELETE "+one, onIoT[policyInput]("iot:DeletePolicy"), k.deletePolicy),
+		op("CreatePolicyVersion", "POST "+versions, onIoT[createVersionInput]("iot:CreatePolicyVersion"), k.createVersion),
+		op("GetPolicyVersion", "GET "+versions+"/{policyVersionId}", onIoT[versionInput]("iot:GetPolicyVersion"), k.getVersion),
+		op("ListPolicyVersions", "GET "+versions, onIoT[policyInput]("iot:ListPolicyVersions"), k.listVersions),
+		op("SetDefaultPolicyVersion", "PATCH "+versions+"/{policyVersionId}", onIoT[versionInput]("iot:SetDefaultPolicyVersion"), k.setDefault),
+		op("DeletePolicyVersion", "DELETE "+versions+"/{policyVersionId}", onIoT[versionInput]("iot:DeletePolicyVersion"), k.deleteVersion),
+		op("AttachPolicy", "PUT /target-policies/{policyName}", onARN[attachInput]("iot:AttachPolicy"), k.attachPolicy),
+		op("DetachPolicy", "POST /target-policies/{policyName}", onARN[attachInput]("iot:DetachPolicy"), k.detachPolicy),
+		op("ListAttachedPolicies", "POST /attached-policies/{target+}", onARN[attachedInput]("iot:ListAttachedPolicies"), k.listAttached),
+		op("ListTargetsForPolicy", "POST /policy-targets/{policyName}", onIoT[targetsInput]("iot:ListTargetsForPolicy"), k.listTargets),
+		// The older forms, which tools still use.
+		op("AttachPrincipalPolicy", "PUT /principal-policies/{policyName}", onARN[principalPolicyInput]("iot:AttachPrincipalPolicy"), k.attachPrincipalPolicy),
+		op("DetachPrincipalPolicy", "DELETE /principal-policies/{policyName}", onARN[principalPolicyInput]("iot:DetachPrincipalPolicy"), k.detachPrincipalPolicy),
+	}
+}
+
+type policyInput struct {
+	Name string `aws:"path,policyName"`
+}
+
+func (in *policyInput) resource() string { return "policy/" + in.Name }
+
+type createPolicyInput struct {
+	Name     string `aws:"path,policyName" json:"-"`
+	Document string `json:"policyDocument"`
+}
+
+func (in *createPolicyInput) resource() string { return "policy/" + in.Name }
+
+type createPolicyOutput struct {
+	Name     string     `json:"policyName"`
+	ARN      strait.ARN `json:"policyArn"`
+	Document string     `json:"policyDocument"`
+	Version  string     `json:"policyVersionId"`
+}
+
+func (k iotDesk) createPolicy(ctx context.Context, _ Call, in *createPolicyInput) (*createPolicyOutput, error) {
+	p, err := k.directory.CreateIoTPolicy(ctx, in.Name, in.Document)
+	if err != nil {
+		return nil, err
+	}
+	return &createPolicyOutput{p.Name, p.ARN(k.directory.Place()), in.Document, p.Default}, nil
+}
+
+type getIoTPolicyOutput struct {
+	Name       string     `json:"policyName"`
+	ARN        strait.ARN `json:"policyArn"`
+	Document   string     `json:"policyDocument"`
+	Default    string     `json:"defaultVersionId"`
+	Created    Epoch      `json:"creationDate"`
+	Modified   Epoch      `json:"lastModifiedDate"`
+	Generation string     `json:"generationId"`
+}
+
+func (k iotDesk) getPolicy(_ context.Context, _ Call, in *policyInput) (*getIoTPolicyOutput, error) {
+	p, err := k.directory.IoTPolicy(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &getIoTPolicyOutput{p.Name, p.ARN(k.directory.Place()), p.Versions[p.Default].Document.Text, p.Default, Epoch(p.Created), Epoch(p.Modified), p.Generation}, nil
+}
+
+type listedPolicy struct {
+	Name string     `json:"policyName"`
+	ARN  strait.ARN `json:"policyArn"`
+}
+
+type listPoliciesOutput struct {
+	Policies []listedPolicy `json:"policies"`
+	Marker   string         `json:"nextMarker,omitempty"`
+}
+
+func (k iotDesk) listed(ps []*identity.IoTPolicy, marker string, size *int) (*listPoliciesOutput, error) {
+	ps, next, err := page(ps, func(p *identity.IoTPolicy) string { return p.Name }, marker, size)
+	out := &listPoliciesOutput{Policies: []listedPolicy{}, Marker: next}
+	for _, p := range ps {
+		out.Policies = append(out.Policies, listedPolicy{p.Name, p.ARN(k.directory.Place())})
+	}
+	return out, err
+}
+
+func (k iotDesk) listPolicies(_ context.Context, _ Call, in *markerInput) (*listPoliciesOutput, error) {
+	return k.listed(k.directory.IoTPolicies(), in.Marker, in.Size)
+}
+
+func (k iotDesk) deletePolicy(ctx context.Context, _ Call, in *policyInput) (*Nothing, error) {
+	return nil, k.directory.DeleteIoTPolicy(ctx, in.Name)
+}
+
+type createVersionInput struct {
+	Name     string `aws:"path,policyName" json:"-"`
+	Default  bool   `aws:"query,setAsDefault" json:"-"`
+	Document string `json:"policyDocument"`
+}
+
+func (in *createVersionInput) resource() string { return "policy/" + in.Name }
+
+type createVersionOutput struct {
+	ARN      strait.ARN `json:"policyArn"`
+	Document string     `json:"policyDocument"`
+	Version  string     `json:"policyVersionId"`
+	Default  bool       `json:"isDefaultVersion"`
+}
+
+func (k iotDesk) createVersion(ctx context.Context, _ Call, in *createVersionInput) (*createVersionOutput, error) {
+	v, err := k.directory.AddIoTVersion(ctx, in.Name, in.Document, in.Default)
+	if err != nil {
+		return nil, err
+	}
+	return &createVersionOutput{k.directory.Place().IoT("policy/" + in.Name), in.Document, v.ID, in.Default}, nil
+}
+
+type versionInput struct {
+	Name    string `aws:"path,policyName"`
+	Version string `aws:"path,policyVersionId"`
+}
+
+func (in *versionInput) resource() string { return "policy/" + in.Name }
+
+func noVersion(in *versionInput) error {
+	return strait.Errorf(strait.NotFound, "iot policy", "Version %s of policy %s not found", in.Version, in.Name)
+}
+
+type getVersionOutput struct {
+	ARN        strait.ARN `json:"policyArn"`
+	Name       string     `json:"policyName"`
+	Document   string     `json:"policyDocument"`
+	Version    string     `json:"policyVersionId"`
+	Default    bool       `json:"isDefaultVersion"`
+	Created    Epoch      `json:"creationDate"`
+	Modified   Epoch      `json:"lastModifiedDate"`
+	Generation string     `json:"generationId"`
+}
+
+func (k iotDesk) getVersion(_ context.Context, _ Call, in *versionInput) (*getVersionOutput, error) {
+	p, err := k.directory.IoTPolicy(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	v, ok := p.Versions[in.Version]
+	if !ok {
+		return nil, noVersion(in)
+	}
+	return &getVersionOutput{p.ARN(k.directory.Place()), p.Name, v.Document.Text, v.ID, v.ID == p.Default, Epoch(v.Created), Epoch(v.Created), p.Generation}, nil
+}
+
+type listedVersion struct {
+	ID      string `json:"versionId"`
+	Default bool   `json:"isDefaultVersion"`
+	Created Epoch  `json:"createDate"`
+}
+
+type listVersionsOutputIoT struct {
+	Versions []listedVersion `json:"policyVersions"`
+}
+
+func (k iotDesk) listVersions(_ context.Context, _ Call, in *policyInput) (*listVersionsOutputIoT, error) {
+	p, err := k.directory.IoTPolicy(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	out := &listVersionsOutputIoT{}
+	for _, v := range p.Versions {
+		out.Versions = append(out.Versions, listedVersion{v.ID, v.ID == p.Default, Epoch(v.Created)})
+	}
+	sort.Slice(out.Versions, func(i, j int) bool {
+		a, _ := strconv.Atoi(out.Versions[i].ID)
+		b, _ := strconv.Atoi(out.Versions[j].ID)
+		return a > b
+	})
+	return out, nil
+}
+
+func (k iotDesk) setDefault(ctx context.Context, _ Call, in *versionInput) (*Nothing, error) {
+	return nil, k.directory.ChangeIoTPolicy(ctx, in.Name, func(p *identity.IoTPolicy) error {
+		if _, ok := p.Versions[in.Version]; !ok {
+			return noVersion(in)
+		}
+		p.Default = in.Version
+		return nil
+	})
+}
+
+func (k iotDesk) deleteVersion(ctx context.Context, _ Call, in *versionInput) (*Nothing, error) {
+	return nil, k.directory.ChangeIoTPolicy(ctx, in.Name, func(p *identity.IoTPolicy) error {
+		if _, ok := p.Versions[in.Version]; !ok {
+			return noVersion(in)
+		}
+		if p.Default == in.Version {
+			return strait.Errorf(strait.Conflict, "deletion", "Cannot delete the default version of a policy (policyVersionId=%s)", in.Version)
+		}
+		delete(p.Versions, in.Version)
+		return nil
+	})
+}
+
+type attachInput struct {
+	Name   string     `aws:"path,policyName" json:"-"`
+	Target strait.ARN `json:"target"`
+}
+
+func (in *attachInput) target() strait.ARN { return in.Target }
+
+func (k iotDesk) attachPolicy(ctx context.Context, _ Call, in *attachInput) (*Nothing, error) {
+	return nil, k.directory.AttachIoTPolicy(ctx, in.Name, in.Target)
+}
+
+func (k iotDesk) detachPolicy(ctx context.Context, _ Call, in *attachInput) (*Nothing, error) {
+	return nil, k.directory.DetachIoTPolicy(ctx, in.Name, in.Target)
+}
+
+type attachedInput struct {
+	Target    strait.ARN `aws:"path,target"`
+	Marker    string     `aws:"query,marker"`
+	Size      *int       `aws:"query,pageSize"`
+	Recursive bool       `aws:"query,recursive"`
+}
+
+func (in *attachedInput) target() strait.ARN { return strait.ARN(unescaped(string(in.Target))) }
+
+func (k iotDesk) listAttached(_ context.Context, _ Call, in *attachedInput) (*listPoliciesOutput, error) {
+	c := k.directory.CertificateByARN(in.target())
+	if c == nil {
+		return nil, strait.Errorf(strait.NotFound, "certificate", "The target %s does not exist.", in.target())
+	}
+	var ps []*identity.IoTPolicy
+	for _, n := range c.Policies {
+		if p, err := k.directory.IoTPolicy(n); err == nil {
+			ps = append(ps, p)
+		}
+	}
+	sort.Slice(ps, func(i, j int) bool { return ps[i].Name < ps[j].Name })
+	return k.listed(ps, in.Marker, in.Size)
+}
+
+type targetsInput struct {
+	Name   string `aws:"path,policyName"`
+	Marker string `aws:"query,marker"`
+	Size   *int   `aws:"query,pageSize"`
+}
+
+func (in *targetsInput) resource() string { return "policy/" + in.Name }
+
+type targetsOutput struct {
+	Targets []strait.ARN `json:"targets"`
+	Marker  string       `json:"nextMarker,omitempty"`
+}
+
+func (k iotDesk) listTargets(_ context.Context, _ Call, in *targetsInput) (*targetsOutput, error) {
+	if _, err := k.directory.IoTPolicy(in.Name); err != nil {
+		return nil, err
+	}
+	ts, next, err := page(k.directory.TargetsOf(in.Name), func(a strait.ARN) string { return string(a) }, in.Marker, in.Size)
+	return &targetsOutput{append([]strait.ARN{}, ts...), next}, err
+}
+
+type principalPolicyInput struct {
+	Name      string     `aws:"path,policyName" json:"-"`
+	Principal strait.ARN `aws:"header,X-Amzn-Iot-Principal" json:"-"`
+}
+
+func (in *principalPolicyInput) target() strait.ARN { return in.Principal }
+
+func (k iotDesk) attachPrincipalPolicy(ctx context.Context, _ Call, in *principalPolicyInput) (*Nothing, error) {
+	return nil, k.directory.AttachIoTPolicy(ctx, in.Name, in.Principal)
+}
+
+func (k iotDesk) detachPrincipalPolicy(ctx context.Context, _ Call, in *principalPolicyInput) (*Nothing, error) {
+	return nil, k.directory.DetachIoTPolicy(ctx, in.Name, in.Principal)
+}

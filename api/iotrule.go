@@ -1,0 +1,231 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"sort"
+
+	"strait"
+	"strait/rule"
+)
+
+func (k iotDesk) topicRules() []Operation {
+	const one = "/rules/{ruleName}"
+	return []Operation{
+		op("CreateTopicRule", "POST "+one, k.mayMakeRule("iot:CreateTopicRule"), k.createRule),
+		op("ReplaceTopicRule", "PATCH "+one, k.mayMakeRule("iot:ReplaceTopicRule"), k.replaceRule),
+		op("GetTopicRule", "GET "+one, onIoT[ruleInput]("iot:GetTopicRule"), k.getRule),
+		op("ListTopicRules", "GET /rules", on[listRulesInput]("iot:ListTopicRules", "*"), k.listRules),
+		op("EnableTopicRule", "POST "+one+"/enable", onIoT[ruleInput]("iot:EnableTopicRule"), k.enableRule),
+		op("DisableTopicRule", "POST "+one+"/disable", onIoT[ruleInput]("iot:DisableTopicRule"), k.disableRule),
+		op("DeleteTopicRule", "DELETE "+one, onIoT[ruleInput]("iot:DeleteTopicRule"), k.deleteRule),
+	}
+}
+
+type ruleInput struct {
+	Name string `aws:"path,ruleName"`
+}
+
+func (in *ruleInput) resource() string { return "rule/" + in.Name }
+
+// putRuleInput keeps the payload as it came, so that members that are not
+// known here are given back by GetTopicRule.
+type putRuleInput struct {
+	Name string `aws:"path,ruleName"`
+	Raw  []byte `aws:"payload"`
+}
+
+func (in *putRuleInput) resource() string { return "rule/" + in.Name }
+
+type rulePayload struct {
+	SQL         string       `json:"sql"`
+	Description string       `json:"description"`
+	Actions     []ruleAction `json:"actions"`
+	Disabled    bool         `json:"ruleDisabled"`
+	Version     string       `json:"awsIotSqlVersion"`
+	ErrorAction ruleAction   `json:"errorAction"`
+}
+
+// A ruleAction is one action: its kind, and what it says.
+type ruleAction map[string]json.RawMessage
+
+// roles returns the roles that the action hands to IoT.
+func (a ruleAction) roles() []strait.ARN {
+	var out []strait.ARN
+	for _, raw := range a {
+		var m struct {
+			RoleARN strait.ARN `json:"roleArn"`
+		}
+		if json.Unmarshal(raw, &m) == nil && m.RoleARN != "" {
+			out = append(out, m.RoleARN)
+		}
+	}
+	return out
+}
+
+func (a ruleAction) action() (rule.Action, error) {
+	if len(a) != 1 {
+		return rule.Action{}, strait.Errorf(strait.Invalid, "request", "An action has exactly one member.")
+	}
+	for kind, raw := range a {
+		if kind != "lambda" {
+			return rule.Action{}, strait.Errorf(strait.Invalid, "request", "The action %q is not offered here; offered is lambda.", kind)
+		}
+		var l struct {
+			FunctionARN strait.ARN `json:"functionArn"`
+		}
+		if err := json.Unmarshal(raw, &l); err != nil {
+			return rule.Action{}, strait.Errorf(strait.Invalid, "request", "The action lambda cannot be read.")
+		}
+		return rule.Action{Lambda: &rule.Lambda{FunctionARN: l.FunctionARN}}, nil
+	}
+	return rule.Action{}, nil
+}
+
+// payload reads the document; CLI and SDKs send the payload itself as body.
+func (in *putRuleInput) payload() (rulePayload, error) {
+	var p rulePayload
+	if err := json.Unmarshal(in.Raw, &p); err != nil {
+		return p, strait.Errorf(strait.Invalid, "request", "The topic rule payload cannot be read: it is not valid JSON, or a member has the wrong type.")
+	}
+	if p.SQL == "" {
+		return p, strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value null at 'topicRulePayload.sql' failed to satisfy constraint: Member must not be null")
+	}
+	return p, nil
+}
+
+// mayMakeRule: whoever makes a rule hands it the roles of its actions.
+func (k iotDesk) mayMakeRule(action strait.Action) func(context.Context, View, *Caller, *putRuleInput) ([]Ask, error) {
+	return func(_ context.Context, v View, _ *Caller, in *putRuleInput) ([]Ask, error) {
+		p, err := in.payload()
+		if err != nil {
+			return nil, err
+		}
+		asks := ask(action, v.Place().IoT(in.resource()))
+		for _, a := range append(p.Actions, p.ErrorAction) {
+			for _, role := range a.roles() {
+				asks = append(asks, passRole(role, "iot.amazonaws.com"))
+			}
+		}
+		return asks, nil
+	}
+}
+
+func (in *putRuleInput) rule() (rule.Rule, error) {
+	p, err := in.payload()
+	if err != nil {
+		return rule.Rule{}, err
+	}
+	r := rule.Rule{Name: in.Name, SQL: p.SQL, Description: p.Description, SQLVersion: p.Version, Disabled: p.Disabled, Raw: in.Raw}
+	for _, a := range p.Actions {
+		act, err := a.action()
+		if err != nil {
+			return r, err
+		}
+		r.Actions = append(r.Actions, act)
+	}
+	if len(p.ErrorAction) > 0 {
+		act, err := p.ErrorAction.action()
+		if err != nil {
+			return r, err
+		}
+		r.ErrorAction = &act
+	}
+	return r, nil
+}
+
+func (k iotDesk) createRule(ctx context.Context, _ Call, in *putRuleInput) (*Nothing, error) {
+	r, err := in.rule()
+	if err != nil {
+		return nil, err
+	}
+	return nil, k.rules.Create(ctx, r)
+}
+
+func (k iotDesk) replaceRule(ctx context.Context, _ Call, in *putRuleInput) (*Nothing, error) {
+	r, err := in.rule()
+	if err != nil {
+		return nil, err
+	}
+	return nil, k.rules.Replace(ctx, r)
+}
+
+type getRuleOutput struct {
+	ARN  strait.ARN      `json:"ruleArn"`
+	Rule json.RawMessage `json:"rule"`
+}
+
+func (k iotDesk) getRule(_ context.Context, _ Call, in *ruleInput) (*getRuleOutput, error) {
+	r, err := k.rules.Get(in.Name)
+	if strait.KindOf(err) == strait.NotFound {
+		// AWS does not tell a missing rule from a forbidden one.
+		return nil, strait.Errorf(strait.NotFound, "rule", "Access to topic rule '%s' was denied", in.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	doc := map[string]any{}
+	if len(r.Raw) > 0 {
+		if err := json.Unmarshal(r.Raw, &doc); err != nil {
+			return nil, err
+		}
+	}
+	doc["ruleName"], doc["sql"], doc["ruleDisabled"], doc["createdAt"], doc["awsIotSqlVersion"] = r.Name, r.SQL, r.Disabled, Epoch(r.Created), r.SQLVersion
+	if doc["actions"] == nil {
+		doc["actions"] = []any{}
+	}
+	raw, err := json.Marshal(doc)
+	return &getRuleOutput{k.directory.Place().IoT("rule/" + r.Name), raw}, err
+}
+
+type listRulesInput struct {
+	Token    string `aws:"query,nextToken"`
+	Limit    *int   `aws:"query,maxResults"`
+	Topic    string `aws:"query,topic"`
+	Disabled *bool  `aws:"query,ruleDisabled"`
+}
+
+type listedRule struct {
+	ARN      strait.ARN `json:"ruleArn"`
+	Name     string     `json:"ruleName"`
+	Pattern  string     `json:"topicPattern"`
+	Created  Epoch      `json:"createdAt"`
+	Disabled bool       `json:"ruleDisabled"`
+}
+
+type listRulesOutput struct {
+	Rules []listedRule `json:"rules"`
+	Token string       `json:"nextToken,omitempty"`
+}
+
+func (k iotDesk) listRules(_ context.Context, _ Call, in *listRulesInput) (*listRulesOutput, error) {
+	all := k.rules.List()
+	if in.Topic != "" {
+		all = k.rules.Matching(in.Topic)
+	}
+	var found []rule.Rule
+	for _, r := range all {
+		if in.Disabled == nil || *in.Disabled == r.Disabled {
+			found = append(found, r)
+		}
+	}
+	sort.Slice(found, func(i, j int) bool { return found[i].Name < found[j].Name })
+	rs, token, err := page(found, func(r rule.Rule) string { return r.Name }, in.Token, in.Limit)
+	out := &listRulesOutput{Rules: []listedRule{}, Token: token}
+	for _, r := range rs {
+		out.Rules = append(out.Rules, listedRule{k.directory.Place().IoT("rule/" + r.Name), r.Name, r.Filter, Epoch(r.Created), r.Disabled})
+	}
+	return out, err
+}
+
+func (k iotDesk) enableRule(ctx context.Context, _ Call, in *ruleInput) (*Nothing, error) {
+	return nil, k.rules.Enable(ctx, in.Name)
+}
+
+func (k iotDesk) disableRule(ctx context.Context, _ Call, in *ruleInput) (*Nothing, error) {
+	return nil, k.rules.Disable(ctx, in.Name)
+}
+
+func (k iotDesk) deleteRule(ctx context.Context, _ Call, in *ruleInput) (*Nothing, error) {
+	return nil, k.rules.Delete(ctx, in.Name)
+}

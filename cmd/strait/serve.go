@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"strait"
+	"strait/server"
+)
+
+// serveCommand runs a server until it is interrupted.
+type serveCommand struct {
+	Data           string   `required:"" help:"Directory of everything that is kept; made when missing." type:"path"`
+	Region         string   `default:"ap-northeast-1" help:"Region of the ARNs and signatures."`
+	Account        string   `default:"123456789012" help:"Account of the ARNs."`
+	Host           []string `default:"localhost" help:"Names that the server's certificate is made for; wildcards allowed."`
+	MQTT           []string `name:"mqtt" default:":8883" help:"Address for MQTT with certificates; repeatable, empty for none."`
+	HTTPS          []string `name:"https" default:":8443" help:"Address for HTTPS and MQTT over WebSocket; repeatable, empty for none."`
+	HTTP           []string `name:"http" default:"127.0.0.1:4566" help:"Address for plain HTTP; keep it on loopback."`
+	ReadyFile      string   `help:"Write one JSON object to this file when everything listens." type:"path"`
+	TrustFunctions bool     `help:"Run functions' processes even where they cannot be confined."`
+	Verbose        bool     `short:"v" help:"Log more."`
+}
+
+// Run is called by kong.
+func (c *serveCommand) Run(ctx context.Context) error {
+	level := slog.LevelInfo
+	if c.Verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	s, err := server.Start(ctx, server.Config{
+		Data: c.Data, Place: strait.Place{Region: c.Region, Account: c.Account}, Hosts: c.Host,
+		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTP: c.HTTP, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	r := s.Ready()
+	fmt.Printf("strait serves account %s in %s\n", r.Account, r.Region)
+	for _, l := range []struct {
+		what  string
+		addrs []string
+	}{{"mqtt ", r.MQTT}, {"https", r.HTTPS}, {"http ", r.HTTP}} {
+		if len(l.addrs) > 0 {
+			fmt.Printf("  %s  %s\n", l.what, strings.Join(l.addrs, " "))
+		}
+	}
+	fmt.Printf("  ca     %s\n  admin  %s\n", r.CA, r.Credentials)
+	fmt.Printf("point tools here:  eval \"$(strait env --data %s)\"\n", r.Data)
+	<-ctx.Done()
+	return s.Close()
+}

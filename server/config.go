@@ -1,0 +1,120 @@
+// Package server puts the house together: it opens the engines over one data
+// directory, lays the corridor and its tables, and opens the doors. It holds
+// what belongs to no single room: which listener asks for certificates, who
+// acts when one engine needs another, and in which order all is closed.
+//
+// Begin with Config and Start.
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+
+	"strait"
+)
+
+// A Config says what to serve. Addresses are as for net.Listen; an empty list
+// switches a kind of listener off.
+type Config struct {
+	Data  string // directory; made when missing
+	Place strait.Place
+	Hosts []string // names and addresses that server certificates are made for; "*." allowed
+
+	MQTT  []string // mutual TLS
+	HTTPS []string
+	HTTP  []string // not encrypted; meant for loopback
+
+	ReadyFile      string // written when every listener answers; "" for none
+	TrustFunctions bool   // run functions' processes even where they cannot be confined
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: nothing is logged
+}
+
+var (
+	accountRE = regexp.MustCompile(`^\d{12}$`)
+	regionRE  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+)
+
+func (c *Config) check() error {
+	switch {
+	case c.Data == "":
+		return errors.New("a data directory is needed: --data DIR")
+	case !accountRE.MatchString(c.Place.Account):
+		return errors.New("the account must have 12 digits: --account 123456789012")
+	case !regionRE.MatchString(c.Place.Region):
+		return errors.New("the region must be like ap-northeast-1: --region REGION")
+	case len(c.Hosts) == 0:
+		return errors.New("a host name is needed: --host localhost")
+	}
+	for _, h := range c.Hosts {
+		if name := strings.TrimPrefix(h, "*."); name == "" || strings.ContainsAny(name, "*/: ") && net.ParseIP(h) == nil {
+			return errors.New("the host name " + h + " cannot be used: give names like localhost or *.example.org, without a port")
+		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// certificateNames are all names that the server's certificate is good for:
+// those given, one level below each for buckets, and this machine itself.
+func (c *Config) certificateNames() []string {
+	var out []string
+	seen := map[string]bool{}
+	add := func(n string) {
+		if !seen[n] {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	for _, h := range c.Hosts {
+		add(h)
+		if net.ParseIP(h) == nil && !strings.HasPrefix(h, "*.") {
+			add("*." + h)
+		}
+	}
+	add("localhost")
+	add("127.0.0.1")
+	add("::1")
+	return out
+}
+
+// names are the host names before which a bucket's name may stand.
+func (c *Config) names() []string {
+	var out []string
+	for _, h := range append(c.Hosts, "localhost") {
+		if net.ParseIP(h) == nil {
+			out = append(out, strings.ToLower(strings.TrimPrefix(h, "*.")))
+		}
+	}
+	return out
+}
+
+// endpoint is the host that devices are told to connect to: the AWS-like name
+// among the hosts if there is one, else the first.
+func (c *Config) endpoint(kind string) string {
+	want := "-ats.iot."
+	if kind == "iot:CredentialProvider" {
+		want = ".credentials.iot."
+	}
+	for _, h := range c.Hosts {
+		if strings.Contains(h, want) && !strings.HasPrefix(h, "*") {
+			return h
+		}
+	}
+	for _, h := range c.Hosts {
+		if !strings.HasPrefix(h, "*") {
+			return h
+		}
+	}
+	return "localhost"
+}

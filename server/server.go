@@ -1,0 +1,254 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	nethttp "net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"strait/api"
+	"strait/authz"
+	"strait/broker"
+	"strait/credential"
+	"strait/door/http"
+	"strait/door/mqtt"
+	"strait/function"
+	"strait/identity"
+	"strait/identity/ca"
+	"strait/object/dir"
+	"strait/rule"
+	"strait/state/local"
+)
+
+// A Server is a running house.
+type Server struct {
+	cfg Config
+
+	store      *local.Store
+	issuer     *credential.Issuer
+	authority  *ca.Authority
+	directory  *identity.Directory
+	authorizer *authz.Authorizer
+	objects    *dir.Store
+	rules      *rule.Engine
+	broker     *broker.Broker
+	functions  *function.Engine
+	corridor   *api.Corridor
+	mqtt       *api.MQTT
+	lambda     api.Service
+	sts        api.Service
+	iotdata    api.Service
+
+	listeners listeners
+	ready     Ready
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	web    []*nethttp.Server
+	undo   []func() error // what Close does, last first
+}
+
+// Start opens everything that cfg names and returns when every listener
+// answers. On failure nothing is left open.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	for _, step := range []func(context.Context) error{s.openFacts, s.openListeners, s.openEngines, s.layCorridor, s.serve, s.announce} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// later remembers what Close must do.
+func (s *Server) later(fn func() error) { s.undo = append(s.undo, fn) }
+
+// openFacts opens the data directory: the store, keys, certificates and who
+// exists.
+func (s *Server) openFacts(ctx context.Context) (err error) {
+	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if s.cfg.Data, err = filepath.Abs(s.cfg.Data); err != nil {
+		return err
+	}
+	if s.store, err = local.Open(filepath.Join(s.cfg.Data, "state"), local.Options{}); err != nil {
+		return err
+	}
+	s.later(s.store.Close)
+	if s.issuer, err = credential.Open(s.cfg.Data, s.cfg.Now); err != nil {
+		return err
+	}
+	if s.authority, err = ca.Open(s.cfg.Data, s.cfg.Now); err != nil {
+		return err
+	}
+	if s.directory, err = identity.Open(ctx, s.store, s.cfg.Place, s.cfg.Now); err != nil {
+		return err
+	}
+	return s.firstUser(ctx)
+}
+
+// openEngines opens the engines, from those that need nobody upwards.
+func (s *Server) openEngines(ctx context.Context) (err error) {
+	s.authorizer = &authz.Authorizer{Directory: s.directory, Recorder: authz.NewRecorder(s.cfg.Now), Now: s.cfg.Now}
+	s.corridor = &api.Corridor{Directory: s.directory, Authorizer: s.authorizer, Log: s.cfg.Log}
+	s.mqtt = &api.MQTT{Directory: s.directory, Authorizer: s.authorizer, Now: s.cfg.Now, Log: s.cfg.Log}
+
+	if s.objects, err = dir.Open(filepath.Join(s.cfg.Data, "objects"), s.store, dir.Options{Now: s.cfg.Now, Log: s.cfg.Log}); err != nil {
+		return err
+	}
+	s.later(s.objects.Close)
+	if s.rules, err = rule.Open(ctx, rule.Config{Store: s.store, Invoker: s, Now: s.cfg.Now, Log: s.cfg.Log, Events: s.ruleEvent, Place: s.cfg.Place}); err != nil {
+		return err
+	}
+	s.later(s.rules.Close)
+	if s.broker, err = broker.Open(ctx, broker.Config{Store: s.store, Now: s.cfg.Now, Log: s.cfg.Log, Matched: s.matched}); err != nil {
+		return err
+	}
+	s.later(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		defer cancel()
+		return s.broker.Close(ctx)
+	})
+	s.mqtt.Broker, s.mqtt.Rules = s.broker, s.rules
+	if s.functions, err = function.Open(ctx, function.Config{
+		Store: s.store, Dir: filepath.Join(s.cfg.Data, "functions"), Now: s.cfg.Now, Log: s.cfg.Log, Credentials: s,
+		Natives: s.natives(), Environment: s.environment, Trust: s.cfg.TrustFunctions, Place: s.cfg.Place, Events: s.functionEvent,
+	}); err != nil {
+		return err
+	}
+	s.later(s.functions.Close)
+	s.directory.OnChange(s.mqtt.Recheck)
+	return nil
+}
+
+// layCorridor makes the tables; what engines had left over starts now.
+func (s *Server) layCorridor(context.Context) error {
+	s.sts = api.STS(s.directory, s.issuer, s.cfg.Now)
+	s.lambda = api.Lambda(s.directory, s.authorizer, s.functions)
+	s.iotdata = api.IoTData(s.mqtt)
+	s.rules.Resume()
+	return nil
+}
+
+func (s *Server) services() []api.Service {
+	return []api.Service{
+		s.sts, s.lambda, s.iotdata,
+		api.IAM(s.directory),
+		api.IoT(s.directory, s.authority, s.rules, s.authorizer, s.cfg.endpoint),
+		api.S3(s.directory, s.objects, s.cfg.Place.Region),
+		api.Strait(s.directory, s.authorizer),
+	}
+}
+
+// serve opens the doors.
+func (s *Server) serve(ctx context.Context) error {
+	cert, err := s.authority.Server(s.cfg.certificateNames())
+	if err != nil {
+		return err
+	}
+	messages := &mqtt.Server{Connector: connector{s.mqtt}, Log: s.cfg.Log}
+	web, err := http.New(http.Door{
+		Corridor: s.corridor, Services: s.services(), Identify: s.identify, Hosts: s.cfg.names(), Region: s.cfg.Place.Region, Log: s.cfg.Log,
+		WebSocket: func(w nethttp.ResponseWriter, r *nethttp.Request, c api.Caller) { messages.Upgrade(w, r, c) },
+	})
+	if err != nil {
+		return err
+	}
+	for _, l := range s.listeners.mqtt {
+		s.work.Go(func() { s.report(messages.Serve(s.ctx, tls.NewListener(l, deviceTLS(cert)))) })
+	}
+	for _, l := range s.listeners.https {
+		s.serveWeb(tls.NewListener(l, webTLS(cert)), web, messages)
+	}
+	for _, l := range s.listeners.http {
+		s.serveWeb(l, web, messages)
+	}
+	s.work.Go(func() { s.report(s.broker.Run(s.ctx)) })
+	s.work.Go(s.housekeep)
+	return nil
+}
+
+func (s *Server) serveWeb(l net.Listener, handler nethttp.Handler, messages *mqtt.Server) {
+	web := &nethttp.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return s.ctx },
+		ErrorLog:    quiet(s.cfg.Log),
+		TLSNextProto: map[string]func(*nethttp.Server, *tls.Conn, nethttp.Handler){
+			alpnMQTT: func(_ *nethttp.Server, c *tls.Conn, _ nethttp.Handler) { messages.ServeConn(s.ctx, c) },
+		},
+	}
+	s.web = append(s.web, web)
+	s.work.Go(func() {
+		if err := web.Serve(l); !errors.Is(err, nethttp.ErrServerClosed) {
+			s.report(err)
+		}
+	})
+}
+
+func (s *Server) report(err error) {
+	if err != nil && s.ctx.Err() == nil {
+		s.cfg.Log.Error("a part of the server stopped", "error", err)
+	}
+}
+
+// housekeep aborts uploads that nobody finished for a week.
+func (s *Server) housekeep() {
+	t := time.NewTicker(time.Hour)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-t.C:
+			if _, err := s.objects.AbortOlder(s.ctx, s.cfg.Now().Add(-7*24*time.Hour)); err != nil {
+				s.report(err)
+			}
+		}
+	}
+}
+
+// closeTime is what requests under way have to finish.
+const closeTime = 5 * time.Second
+
+// Close stops the doors, lets what is under way finish for some seconds, and
+// closes the engines and the store.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	var errs []error
+	for _, w := range s.web {
+		if err := w.Shutdown(ctx); err != nil {
+			errs = append(errs, w.Close())
+		}
+	}
+	s.cancel()
+	s.work.Wait()
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		errs = append(errs, s.undo[i]())
+	}
+	s.undo = nil
+	if s.ready.PID != 0 {
+		for _, name := range s.readyFiles() {
+			os.Remove(name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Ready tells where the server listens.
+func (s *Server) Ready() Ready { return s.ready }
+
+// Recorder holds the decisions taken.
+func (s *Server) Recorder() *authz.Recorder { return s.authorizer.Recorder }
