@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -82,11 +84,11 @@ var (
 )
 
 // CheckName judges the name of a user, role (64 characters) or policy (128).
-// what is the parameter as a caller knows it, such as "roleName".
+// what is the parameter as AWS's texts have it, such as "roleName".
 func CheckName(what, name string, most int) error {
 	switch {
 	case name == "":
-		return strait.Errorf(strait.Invalid, "parameter", "The request must contain the parameter %s.", what)
+		return strait.Errorf(strait.Invalid, "missing parameter", "The request must contain the parameter %s.", strings.ToUpper(what[:1])+what[1:])
 	case len(name) > most:
 		return strait.Errorf(strait.Invalid, "parameter",
 			"1 validation error detected: Value at '%s' failed to satisfy constraint: Member must have length less than or equal to %d", what, most)
@@ -97,8 +99,8 @@ func CheckName(what, name string, most int) error {
 	return nil
 }
 
-// checkPath judges the path of a user, role or policy and fills in "/".
-func checkPath(path string) (string, error) {
+// CheckPath judges the path of a user, role or policy and fills in "/".
+func CheckPath(path string) (string, error) {
 	if path == "" {
 		return "/", nil
 	}
@@ -142,15 +144,15 @@ func (d *Directory) CreateUser(ctx context.Context, u User) (*User, error) {
 	if err := CheckName("userName", u.Name, 64); err != nil {
 		return nil, err
 	}
-	path, err := checkPath(u.Path)
+	path, err := CheckPath(u.Path)
 	if err != nil {
 		return nil, err
 	}
 	u.Path, u.ID, u.Created, u.Inline = path, newID("AIDA"), d.now().UTC(), Inline{}
-	if err := d.checkBoundary(u.Boundary); err != nil {
-		return nil, err
-	}
 	return &u, d.update(ctx, func(x *tx) error {
+		if err := d.CheckBoundary(u.Boundary); err != nil {
+			return err
+		}
 		if d.users.get(strings.ToLower(u.Name)) != nil {
 			return strait.Errorf(strait.Exists, "user", "User with name %s already exists.", u.Name)
 		}
@@ -251,7 +253,7 @@ func (d *Directory) SetAccessKey(ctx context.Context, user, id string, inactive 
 	return d.update(ctx, func(x *tx) error {
 		k := d.keys.get(id)
 		if k == nil || !strings.EqualFold(k.User, user) {
-			return noKey(id)
+			return NoKey(id)
 		}
 		c := *k
 		c.Inactive = inactive
@@ -263,14 +265,15 @@ func (d *Directory) SetAccessKey(ctx context.Context, user, id string, inactive 
 func (d *Directory) DeleteAccessKey(ctx context.Context, user, id string) error {
 	return d.update(ctx, func(x *tx) error {
 		if k := d.keys.get(id); k == nil || !strings.EqualFold(k.User, user) {
-			return noKey(id)
+			return NoKey(id)
 		}
 		remove(x, &d.keys, id)
 		return nil
 	})
 }
 
-func noKey(id string) error {
+// NoKey is the error about an access key that does not exist.
+func NoKey(id string) error {
 	return strait.Errorf(strait.NotFound, "access key", "The Access Key with id %s cannot be found", id)
 }
 
@@ -280,11 +283,8 @@ func (d *Directory) CreateRole(ctx context.Context, r Role, trust string) (*Role
 	if err := CheckName("roleName", r.Name, 64); err != nil {
 		return nil, err
 	}
-	path, err := checkPath(r.Path)
+	path, err := CheckPath(r.Path)
 	if err != nil {
-		return nil, err
-	}
-	if err := d.checkBoundary(r.Boundary); err != nil {
 		return nil, err
 	}
 	r.Path, r.ID, r.Created, r.Inline = path, newID("AROA"), d.now().UTC(), Inline{}
@@ -295,6 +295,9 @@ func (d *Directory) CreateRole(ctx context.Context, r Role, trust string) (*Role
 		return nil, err
 	}
 	return &r, d.update(ctx, func(x *tx) error {
+		if err := d.CheckBoundary(r.Boundary); err != nil {
+			return err
+		}
 		if d.roles.get(strings.ToLower(r.Name)) != nil {
 			return strait.Errorf(strait.Exists, "role", "Role with name %s already exists.", r.Name)
 		}
@@ -390,9 +393,20 @@ func NewDocument(kind policy.Kind, name, text string) (*Document, error) {
 	return doc, nil
 }
 
+// asInvalid tells why a text is no policy: AWS's sentence, and ours about what
+// exactly is wrong.
 func asInvalid(thing string, err error) error {
-	if _, ok := err.(*strait.Error); ok {
+	var known *strait.Error
+	if errors.As(err, &known) {
 		return err
 	}
-	return &strait.Error{Kind: strait.Invalid, Thing: thing, Message: err.Error()}
+	message := err.Error()
+	var syntax *policy.SyntaxError
+	if errors.As(err, &syntax) {
+		message = syntax.Message
+		if syntax.Hint != "" {
+			message += fmt.Sprintf(" (line %d: %s)", syntax.Line, syntax.Hint)
+		}
+	}
+	return &strait.Error{Kind: strait.Invalid, Thing: thing, Message: message}
 }

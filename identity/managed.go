@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"unicode"
+	"strings"
 
 	"strait"
 	"strait/policy"
@@ -16,7 +16,11 @@ import (
 const (
 	maxAttached = 10
 	maxVersions = 5
-	maxInline   = 10240 // characters of all inline policies of a role
+
+	// MaxInlineRole and MaxInlineUser are how many characters all inline
+	// policies of one role or user may have together, white space not counted.
+	MaxInlineRole = 10240
+	MaxInlineUser = 2048
 )
 
 func noPolicy(arn strait.ARN) error {
@@ -28,7 +32,7 @@ func (d *Directory) CreateManaged(ctx context.Context, p ManagedPolicy, text str
 	if err := CheckName("policyName", p.Name, 128); err != nil {
 		return nil, err
 	}
-	path, err := checkPath(p.Path)
+	path, err := CheckPath(p.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -41,8 +45,10 @@ func (d *Directory) CreateManaged(ctx context.Context, p ManagedPolicy, text str
 	}
 	p.Versions, p.Default, p.Last = map[string]PolicyVersion{"v1": {"v1", doc, now}}, "v1", 1
 	return &p, d.update(ctx, func(x *tx) error {
-		if d.managed.get(string(p.ARN)) != nil {
-			return strait.Errorf(strait.Exists, "policy", "A policy called %s already exists. Duplicate names are not allowed.", p.Name)
+		for _, o := range d.managed.rows { // the path makes no difference, nor does the case
+			if !o.value.Builtin && strings.EqualFold(o.value.Name, p.Name) {
+				return strait.Errorf(strait.Exists, "policy", "A policy called %s already exists. Duplicate names are not allowed.", p.Name)
+			}
 		}
 		return put(x, &d.managed, string(p.ARN), &p)
 	})
@@ -58,6 +64,15 @@ func (d *Directory) Managed(arn strait.ARN) (*ManagedPolicy, error) {
 
 // ManagedPolicies returns all managed policies by ARN.
 func (d *Directory) ManagedPolicies() []*ManagedPolicy { return list(d, &d.managed) }
+
+// TagManaged replaces the tags of a policy of this account with what fn makes
+// of them.
+func (d *Directory) TagManaged(ctx context.Context, arn strait.ARN, fn func(old map[string]string) (map[string]string, error)) error {
+	return d.ChangeManaged(ctx, arn, func(p *ManagedPolicy) (err error) {
+		p.Tags, err = fn(p.Tags)
+		return err
+	})
+}
 
 // ChangeManaged applies fn to a copy of a policy of this account.
 func (d *Directory) ChangeManaged(ctx context.Context, arn strait.ARN, fn func(p *ManagedPolicy) error) error {
@@ -102,6 +117,43 @@ func (d *Directory) AddVersion(ctx context.Context, arn strait.ARN, text string,
 	})
 }
 
+// noVersion is what AWS says of a version that a policy does not have.
+func noVersion(arn strait.ARN, id string) error {
+	return strait.Errorf(strait.NotFound, "policy version", "Policy %s version %s does not exist or is not attachable.", arn, id)
+}
+
+// Version returns the version called id, such as "v2".
+func (p *ManagedPolicy) Version(id string) (PolicyVersion, error) {
+	v, ok := p.Versions[id]
+	if !ok {
+		return v, noVersion(p.ARN, id)
+	}
+	return v, nil
+}
+
+// SetDefaultVersion puts another version of a managed policy in force.
+func (d *Directory) SetDefaultVersion(ctx context.Context, arn strait.ARN, id string) error {
+	return d.ChangeManaged(ctx, arn, func(p *ManagedPolicy) error {
+		_, err := p.Version(id)
+		p.Default = id
+		return err
+	})
+}
+
+// DeleteVersion removes a version that is not in force.
+func (d *Directory) DeleteVersion(ctx context.Context, arn strait.ARN, id string) error {
+	return d.ChangeManaged(ctx, arn, func(p *ManagedPolicy) error {
+		if _, err := p.Version(id); err != nil {
+			return err
+		}
+		if id == p.Default {
+			return strait.Errorf(strait.Conflict, "deletion", "Cannot delete the default version of a policy.")
+		}
+		delete(p.Versions, id)
+		return nil
+	})
+}
+
 // DeleteManaged removes a policy that is attached to nobody and has only its
 // default version.
 func (d *Directory) DeleteManaged(ctx context.Context, arn strait.ARN) error {
@@ -114,7 +166,7 @@ func (d *Directory) DeleteManaged(ctx context.Context, arn strait.ARN) error {
 			return strait.Errorf(strait.Denied, "policy", "Policy %s belongs to AWS and cannot be deleted.", arn)
 		case len(p.Versions) > 1:
 			return strait.Errorf(strait.Conflict, "deletion", "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.")
-		case d.attachedTo(arn) > 0:
+		case d.uses()[arn] != Uses{}:
 			return strait.Errorf(strait.Conflict, "deletion", "Cannot delete a policy attached to entities.")
 		}
 		remove(x, &d.managed, string(arn))
@@ -122,28 +174,39 @@ func (d *Directory) DeleteManaged(ctx context.Context, arn strait.ARN) error {
 	})
 }
 
-// attachedTo counts the users and roles that refer to arn; the caller holds
-// the change lock or the tables' lock.
-func (d *Directory) attachedTo(arn strait.ARN) int {
-	n := 0
-	for _, u := range d.users.rows {
-		if slices.Contains(u.value.Attached, arn) || u.value.Boundary == arn {
-			n++
-		}
-	}
-	for _, r := range d.roles.rows {
-		if slices.Contains(r.value.Attached, arn) || r.value.Boundary == arn {
-			n++
-		}
-	}
-	return n
-}
+// Uses counts how many users and roles refer to a managed policy.
+type Uses struct{ Attached, Boundaries int }
 
-// AttachedTo counts the users and roles that refer to the policy arn.
-func (d *Directory) AttachedTo(arn strait.ARN) int {
+// Uses returns what each managed policy is used for; those that nobody uses
+// are left out.
+func (d *Directory) Uses() map[strait.ARN]Uses {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.attachedTo(arn)
+	return d.uses()
+}
+
+// uses is Uses; the caller holds the change lock or the tables' lock.
+func (d *Directory) uses() map[strait.ARN]Uses {
+	all := map[strait.ARN]Uses{}
+	count := func(attached []strait.ARN, boundary strait.ARN) {
+		for _, arn := range attached {
+			u := all[arn]
+			u.Attached++
+			all[arn] = u
+		}
+		if boundary != "" {
+			u := all[boundary]
+			u.Boundaries++
+			all[boundary] = u
+		}
+	}
+	for _, u := range d.users.rows {
+		count(u.value.Attached, u.value.Boundary)
+	}
+	for _, r := range d.roles.rows {
+		count(r.value.Attached, r.value.Boundary)
+	}
+	return all
 }
 
 // Attach returns attached with arn in it; entity is what AWS calls the holder
@@ -165,45 +228,36 @@ func (d *Directory) Attach(attached []strait.ARN, arn strait.ARN, entity string)
 func Detach(attached []strait.ARN, arn strait.ARN) ([]strait.ARN, error) {
 	i := slices.Index(attached, arn)
 	if i < 0 {
-		return nil, strait.Errorf(strait.NotFound, "policy", "Policy %s was not found.", arn)
+		return nil, noPolicy(arn)
 	}
 	return slices.Delete(attached, i, i+1), nil
 }
 
 // SetInline puts an inline policy into in, which belongs to holder, such as
-// "role s3-role".
-func SetInline(in Inline, holder, name, text string) error {
+// "role s3-role"; all of in may have most characters.
+func SetInline(in Inline, holder string, most int, name, text string) error {
 	if err := CheckName("policyName", name, 128); err != nil {
 		return err
 	}
-	doc, err := NewDocument(policy.Identity, fmt.Sprintf("inline policy %s of %s", name, holder), text)
-	if err != nil {
+	// No size of a single document: only the total counts.
+	doc := &Document{kind: policy.Identity, name: fmt.Sprintf("inline policy %s of %s", name, holder), Text: text}
+	if _, err := doc.Parsed(); err != nil {
 		return err
 	}
 	in[name] = doc
 	size := 0
 	for _, o := range in {
-		size += characters(o.Text)
+		size += policy.Size(o.Text)
 	}
-	if size > maxInline {
-		return strait.Errorf(strait.Limit, "policy", "Maximum policy size of %d bytes exceeded for %s", maxInline, holder)
+	if size > most {
+		return strait.Errorf(strait.Limit, "policy", "Maximum policy size of %d bytes exceeded for %s", most, holder)
 	}
 	return nil
 }
 
-// characters counts the characters of a policy text as AWS's quotas do: white
-// space does not count.
-func characters(text string) int {
-	n := 0
-	for _, r := range text {
-		if !unicode.IsSpace(r) {
-			n++
-		}
-	}
-	return n
-}
-
-func (d *Directory) checkBoundary(arn strait.ARN) error {
+// CheckBoundary tells whether arn may be a permissions boundary: "" or a
+// managed policy that exists.
+func (d *Directory) CheckBoundary(arn strait.ARN) error {
 	if arn == "" || read(d, &d.managed, string(arn)) != nil {
 		return nil
 	}

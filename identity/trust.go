@@ -42,13 +42,20 @@ func (d *Directory) newTrust(text string, role *Role) (*Trust, error) {
 }
 
 // principalID returns the unique id of the user or role that arn names, ""
-// for principals that have none (accounts, sessions, "*").
+// for principals that have none (accounts, sessions, "*"). A unique id itself
+// is taken while its owner exists: an id that is dead can only be a mistake.
 func (d *Directory) principalID(arn strait.ARN) (string, error) {
+	bad := strait.Errorf(strait.Invalid, "policy document", `Invalid principal in policy: "AWS":"%s"`, arn)
+	if id := string(arn); strings.HasPrefix(id, "AIDA") || strings.HasPrefix(id, "AROA") {
+		if !d.alive(id) {
+			return "", bad
+		}
+		return id, nil
+	}
 	p, err := arn.Parse()
 	if err != nil || p.Service != "iam" {
 		return "", nil
 	}
-	bad := strait.Errorf(strait.Invalid, "policy document", `Invalid principal in policy: "AWS":"%s"`, arn)
 	if p.Account != d.place.Account {
 		return "", bad
 	}
@@ -69,7 +76,22 @@ func (d *Directory) principalID(arn strait.ARN) (string, error) {
 	return "", bad
 }
 
-// Text returns the trust policy as GetRole shows it: as it was given while
+// alive tells whether a user or role has the unique id.
+func (d *Directory) alive(id string) bool {
+	for _, r := range d.roles.rows {
+		if r.value.ID == id {
+			return true
+		}
+	}
+	for _, u := range d.users.rows {
+		if u.value.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// TrustText returns the trust policy as GetRole shows it: as it was given while
 // everyone it names still exists, otherwise with the ids of those who do not.
 func (d *Directory) TrustText(t *Trust) string {
 	d.mu.RLock()
@@ -100,7 +122,9 @@ func (d *Directory) TrustText(t *Trust) string {
 // of members may change, which has no meaning in a policy.
 func rewritePrincipals(text string, replace func(string) (string, error)) (string, error) {
 	var doc map[string]any
-	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+	in := json.NewDecoder(strings.NewReader(text))
+	in.UseNumber() // a condition's value is compared as its text
+	if err := in.Decode(&doc); err != nil {
 		return "", strait.Errorf(strait.Invalid, "policy document", "This policy contains invalid Json")
 	}
 	statements, ok := doc["Statement"].([]any)
@@ -123,8 +147,11 @@ func rewritePrincipals(text string, replace func(string) (string, error)) (strin
 	if !changed {
 		return text, nil
 	}
-	b, err := json.Marshal(doc)
-	return string(b), err
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // it must not grow: the quota counts characters
+	err := enc.Encode(doc)
+	return b.String(), err
 }
 
 func replaceIn(v any, replace func(string) (string, error), changed *bool) (any, error) {
