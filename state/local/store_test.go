@@ -23,8 +23,7 @@ func open(t testing.TB, dir string, opts local.Options) *local.Store {
 func TestContract(t *testing.T) {
 	for name, opts := range map[string]local.Options{
 		"usual": {},
-		"tiny":  {CacheBytes: 1, History: 4},
-		"small": {CacheBytes: 32 << 10, History: 64},
+		"tiny":  {CacheBytes: 16 << 10, History: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			statetest.Run(t, func(t *testing.T) state.Store { return open(t, t.TempDir(), opts) })
