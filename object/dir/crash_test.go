@@ -127,13 +127,14 @@ func TestPowerFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
-	answered := map[string]int64{}
+	answered, total := map[string]int64{}, 0
+	const writing, perWriter, failures = 4, 20, 6
 	ctx, stop := context.WithCancel(t.Context())
 	var writers sync.WaitGroup
-	for w := range 4 {
+	for w := range writing {
 		writers.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(w), 1))
-			for i := 0; ctx.Err() == nil; i++ {
+			for i := 0; i < perWriter && ctx.Err() == nil; i++ {
 				key := fmt.Sprintf("%d-%d", w, i)
 				b := bytes.Repeat([]byte(key+" "), r.IntN(150_000)*r.IntN(2)+1)
 				if err := putEitherWay(ctx, s, key, b, r.IntN(3) == 0); err != nil {
@@ -144,6 +145,7 @@ func TestPowerFails(t *testing.T) {
 				}
 				mu.Lock()
 				answered[key] = int64(len(b))
+				total++
 				mu.Unlock()
 				if i%3 == 0 { // make room, so that segments are unlinked, too
 					mu.Lock()
@@ -154,8 +156,8 @@ func TestPowerFails(t *testing.T) {
 			}
 		})
 	}
-	for round := range 10 {
-		waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(answered) > 4*(round+1) })
+	for n := range failures {
+		waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return total > n*writing*perWriter/failures })
 		var before map[string]int64
 		left := p.fail(t, filepath.Join(path, "segments"), func() {
 			mu.Lock()
