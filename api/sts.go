@@ -101,7 +101,7 @@ func (o *AssumeRoleOutput) Issued() strait.Credentials { return o.credentials }
 
 var (
 	sessionNameRE = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
-	externalIDRE  = regexp.MustCompile(`^[\w+=,.@:/-]{2,1224}$`)
+	externalIDRE  = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`) // and 1,224 at the most
 	policyTextRE  = regexp.MustCompile("^[\t\n\r\u0020-\u00ff]+$")
 )
 
@@ -120,7 +120,7 @@ func (in *AssumeRoleInput) check() error {
 	if !sessionNameRE.MatchString(in.RoleSessionName) {
 		return constraint(in.RoleSessionName, "roleSessionName", `Member must satisfy regular expression pattern: [\w+=,.@-]* and have length between 2 and 64`)
 	}
-	if in.ExternalId != "" && !externalIDRE.MatchString(in.ExternalId) {
+	if in.ExternalId != "" && (len(in.ExternalId) > 1224 || !externalIDRE.MatchString(in.ExternalId)) {
 		return constraint(in.ExternalId, "externalId", `Member must satisfy regular expression pattern: [\w+=,.@:\/-]*`)
 	}
 	if in.SourceIdentity != "" && (!sessionNameRE.MatchString(in.SourceIdentity) || strings.HasPrefix(strings.ToLower(in.SourceIdentity), "aws:")) {

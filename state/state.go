@@ -98,9 +98,9 @@ type Store interface {
 	// greater than from, in order, batch by batch, and goes on until ctx is
 	// done or the store is closed. Changes that were overwritten before
 	// the watcher got there may be left out; the last one of each key
-	// never is. Deletes are remembered for watchers while the store is open;
-	// a watcher that asks for revisions from before it was opened gets
-	// what is there now.
+	// never is. A watcher that asks for revisions from before the store was
+	// opened gets what is there now. One that asks from where deletes are no
+	// longer remembered gets an error of kind Unavailable, and lists anew.
 	Watch(ctx context.Context, prefix string, from Revision) iter.Seq2[Change, error]
 
 	// Close waits for batches under way and releases the store.

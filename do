@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The tasks of this repository: ./do VERB [ARGUMENT...]
+#   demo    run the main job, narrated (strait demo)
+#   test    install what the tests need and run them all
+#   build   the binaries, into bin/
+#   fuzz    every fuzz target for some seconds each (./do fuzz 20s)
+#   bench   the benchmarks against peers (not part of the tests)
+#   crash   the power-loss and kill tests at length (not part of the tests)
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '%s\n' "$*" >&2; }
+
+demo() { exec go run ./cmd/strait demo "$@"; }
+
+build() {
+  mkdir -p bin
+  go build -trimpath -o bin/ ./cmd/strait ./cmd/strait-agent
+  CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/strait-vend
+}
+
+# clients installs the real programs that stories drive. What cannot be had is
+# said loudly here, and a story that misses its client says so again; with
+# CI=true it fails.
+clients() {
+  local want=() p
+  for p in awscli python3-boto3 python3-awscrt mosquitto-clients mosquitto strace; do
+    dpkg -s "$p" >/dev/null 2>&1 || want+=("$p")
+  done
+  if [ ${#want[@]} -gt 0 ]; then
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+      apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${want[@]}" >&2 || say "LEFT OUT: could not install ${want[*]}"
+    else
+      say "LEFT OUT: ${want[*]} (not Debian, or not root)"
+    fi
+  fi
+  if command -v npm >/dev/null; then
+    (cd story/node && { [ -d node_modules/aws-iot-device-sdk-v2 ] || npm ci --ignore-scripts --no-audit --no-fund >&2; }) || say "LEFT OUT: the Node clients (npm ci failed)"
+  else
+    say "LEFT OUT: the Node clients (no npm)"
+  fi
+}
+
+test_() {
+  clients
+  local unformatted race=()
+  unformatted=$(gofmt -l $(git ls-files '*.go'))
+  [ -z "$unformatted" ] || { say "gofmt would change: $unformatted"; exit 1; }
+  go vet ./...
+  if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; then race=(-race); else say "no C compiler: tests run without the race detector"; fi
+  go test "${race[@]}" -timeout 12m "$@" ./...
+}
+
+fuzz() {
+  local time=${1:-10s} line
+  grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do
+    grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | sed 's/func //' | while read -r name; do
+      go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$dir"
+    done
+  done
+}
+
+bench() { (cd bench && go run . "$@"); }
+
+crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 30m -v ./story/power/... "$@"; }
+
+case "${1:-}" in
+demo | build | fuzz | bench | crash) verb=$1; shift; "$verb" "$@" ;;
+test) shift; test_ "$@" ;;
+*) sed -n '2,9p' "$0"; exit 2 ;;
+esac
