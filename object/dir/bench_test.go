@@ -3,6 +3,7 @@ package dir_test
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 
 // Durable puts by many at once.
 func BenchmarkPut(b *testing.B) {
-	for _, c := range []struct{ size, writers int }{{4 << 10, 1}, {4 << 10, 64}, {8 << 20, 1}, {8 << 20, 8}} {
+	for _, c := range []struct{ size, writers int }{{4 << 10, 2}, {4 << 10, 64}, {8 << 20, 2}, {8 << 20, 8}} {
 		b.Run(fmt.Sprintf("size=%d/writers=%d", c.size, c.writers), func(b *testing.B) {
 			s := openStore(b, b.TempDir(), openFacts(b, b.TempDir()), dir.Options{})
 			if err := s.CreateBucket(b.Context(), "bucket", ""); err != nil {
@@ -21,7 +22,7 @@ func BenchmarkPut(b *testing.B) {
 			body := make([]byte, c.size)
 			var n atomic.Int64
 			b.SetBytes(int64(c.size))
-			b.SetParallelism((c.writers + 1) / 2)
+			b.SetParallelism(max(1, c.writers/runtime.GOMAXPROCS(0)))
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					key := fmt.Sprint(n.Add(1) % 50)

@@ -28,9 +28,13 @@ func (s *Store) CreateBucket(ctx context.Context, name, owner string) error {
 
 // Bucket implements object.Store.
 func (s *Store) Bucket(ctx context.Context, name string) (object.Bucket, error) {
-	f, ok, err := s.get(ctx, bucketKey(name))
-	if err != nil {
-		return object.Bucket{}, err
+	var f state.Fact
+	ok := object.ValidBucket(name) == nil // else it may not even be a key
+	if ok {
+		var err error
+		if f, ok, err = s.get(ctx, bucketKey(name)); err != nil {
+			return object.Bucket{}, err
+		}
 	}
 	if !ok {
 		return object.Bucket{}, strait.Errorf(strait.NotFound, "bucket", "the specified bucket does not exist")

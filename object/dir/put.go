@@ -150,6 +150,9 @@ func (s *Store) Head(ctx context.Context, bucket, key string) (object.Info, erro
 }
 
 func (s *Store) manifest(ctx context.Context, bucket, key string) (manifest, error) {
+	if err := object.ValidKey(key); err != nil {
+		return manifest{}, err
+	}
 	if _, err := s.Bucket(ctx, bucket); err != nil {
 		return manifest{}, err
 	}

@@ -58,6 +58,9 @@ type opened struct {
 
 // upload finds an open upload of an existing bucket.
 func (s *Store) upload(ctx context.Context, bucket, key, idText string) (u opened, err error) {
+	if err := object.ValidKey(key); err != nil {
+		return u, err
+	}
 	if _, err := s.Bucket(ctx, bucket); err != nil {
 		return u, err
 	}

@@ -102,6 +102,9 @@ func (s *Store) copyBody(ctx context.Context, b *body, r io.Reader, o object.Put
 		if err != nil {
 			return err
 		}
+		if want != "" && sum == nil {
+			return strait.Errorf(strait.Invalid, "checksum algorithm", "a checksum was given without its algorithm")
+		}
 		if want != "" && want != b.checksum.Value {
 			return strait.Errorf(strait.Invalid, "digest", "the %s you specified did not match the calculated checksum", o.Algorithm)
 		}

@@ -104,6 +104,23 @@ func refusedKeys(s *stage) {
 		_, err = s.CreateUpload(s.ctx, "bucket", key, object.UploadOptions{})
 		s.refused(fmt.Sprintf("upload %.10q", key), err, strait.Invalid, "key")
 	}
+	// Names far beyond every limit, wherever a caller may give one.
+	long := strings.Repeat("k", 100_000)
+	_, err := s.Head(s.ctx, "bucket", long)
+	s.refused("head", err, strait.Invalid, "key")
+	_, _, err = s.Get(s.ctx, "bucket", long)
+	s.refused("get", err, strait.Invalid, "key")
+	s.refused("delete", s.Delete(s.ctx, "bucket", long), strait.Invalid, "key")
+	_, err = s.Upload(s.ctx, "bucket", long, strings.Repeat("0", 32))
+	s.refused("upload", err, strait.Invalid, "key")
+	_, err = s.Head(s.ctx, long, "k")
+	s.refused("head in a bucket", err, strait.NotFound, "bucket")
+	if _, err := s.Uploads(s.ctx, "bucket", object.UploadQuery{Prefix: long, AfterKey: long, AfterID: long}); err != nil {
+		s.Errorf("uploads: %v", err)
+	}
+	if _, err := s.Uploads(s.ctx, "bucket", object.UploadQuery{AfterKey: long, AfterID: long, Delimiter: long}); err != nil {
+		s.Errorf("uploads: %v", err)
+	}
 }
 
 func missing(s *stage) {
@@ -216,6 +233,8 @@ func digests(s *stage) {
 	}
 	_, err := put(object.PutOptions{Algorithm: "MD6"})
 	s.refused("unknown algorithm", err, strait.Invalid, "checksum algorithm")
+	_, err = put(object.PutOptions{Want: want("AAAAAA==")})
+	s.refused("no algorithm", err, strait.Invalid, "checksum algorithm")
 	_, err = put(object.PutOptions{MD5: make([]byte, 16)})
 	s.refused("wrong MD5", err, strait.Invalid, "digest")
 	_, err = put(object.PutOptions{MD5: make([]byte, 3)})
