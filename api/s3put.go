@@ -34,6 +34,35 @@ func (h checksumHeaders) one() (algorithm, value string, err error) {
 	return algorithm, value, nil
 }
 
+// checksumXML is the checksum of an object or part in XML: one of them is set.
+type checksumXML struct {
+	ChecksumCRC32     string `xml:",omitempty"`
+	ChecksumCRC32C    string `xml:",omitempty"`
+	ChecksumCRC64NVME string `xml:",omitempty"`
+	ChecksumSHA1      string `xml:",omitempty"`
+	ChecksumSHA256    string `xml:",omitempty"`
+}
+
+func (x checksumXML) values() checksumHeaders {
+	return checksumHeaders{x.ChecksumCRC32, x.ChecksumCRC32C, x.ChecksumCRC64NVME, x.ChecksumSHA1, x.ChecksumSHA256}
+}
+
+func checksumOf(c object.Checksum) (x checksumXML) {
+	switch c.Algorithm {
+	case "CRC32":
+		x.ChecksumCRC32 = c.Value
+	case "CRC32C":
+		x.ChecksumCRC32C = c.Value
+	case "CRC64NVME":
+		x.ChecksumCRC64NVME = c.Value
+	case "SHA1":
+		x.ChecksumSHA1 = c.Value
+	case "SHA256":
+		x.ChecksumSHA256 = c.Value
+	}
+	return x
+}
+
 type putObjectInput struct {
 	Bucket             string            `aws:"path,Bucket"`
 	Key                string            `aws:"path,Key"`
@@ -278,13 +307,9 @@ type completeUploadInput struct {
 	IfNoneMatch string `aws:"header,If-None-Match"`
 	Upload      struct {
 		Part []struct {
-			PartNumber        int
-			ETag              string
-			ChecksumCRC32     string
-			ChecksumCRC32C    string
-			ChecksumCRC64NVME string
-			ChecksumSHA1      string
-			ChecksumSHA256    string
+			PartNumber int
+			ETag       string
+			checksumXML
 		}
 	} `aws:"xml"`
 }
@@ -301,17 +326,13 @@ func (k s3Desk) mayComplete(_ context.Context, _ View, _ *Caller, in *completeUp
 }
 
 type completeResult struct {
-	XMLName           xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
-	Location          string
-	Bucket            string
-	Key               string
-	ETag              string
-	ChecksumCRC32     string `xml:",omitempty"`
-	ChecksumCRC32C    string `xml:",omitempty"`
-	ChecksumCRC64NVME string `xml:",omitempty"`
-	ChecksumSHA1      string `xml:",omitempty"`
-	ChecksumSHA256    string `xml:",omitempty"`
-	ChecksumType      string `xml:",omitempty"`
+	XMLName  xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
+	Location string
+	Bucket   string
+	Key      string
+	ETag     string
+	checksumXML
+	ChecksumType string `xml:",omitempty"`
 }
 
 func (k s3Desk) completeUpload(ctx context.Context, _ Call, in *completeUploadInput) (*document[completeResult], error) {
@@ -331,7 +352,7 @@ func (k s3Desk) completeUpload(ctx context.Context, _ Call, in *completeUploadIn
 	}
 	parts := make([]object.CompletePart, len(in.Upload.Part))
 	for i, p := range in.Upload.Part {
-		_, sum, err := (checksumHeaders{p.ChecksumCRC32, p.ChecksumCRC32C, p.ChecksumCRC64NVME, p.ChecksumSHA1, p.ChecksumSHA256}).one()
+		_, sum, err := p.values().one()
 		if err != nil {
 			return nil, err
 		}
@@ -342,18 +363,7 @@ func (k s3Desk) completeUpload(ctx context.Context, _ Call, in *completeUploadIn
 		return nil, err
 	}
 	out := completeResult{Location: "/" + in.Bucket + "/" + awsEscape(in.Key), Bucket: in.Bucket, Key: in.Key, ETag: `"` + info.ETag + `"`, ChecksumType: info.Checksum.Type}
-	switch info.Checksum.Algorithm {
-	case "CRC32":
-		out.ChecksumCRC32 = info.Checksum.Value
-	case "CRC32C":
-		out.ChecksumCRC32C = info.Checksum.Value
-	case "CRC64NVME":
-		out.ChecksumCRC64NVME = info.Checksum.Value
-	case "SHA1":
-		out.ChecksumSHA1 = info.Checksum.Value
-	case "SHA256":
-		out.ChecksumSHA256 = info.Checksum.Value
-	}
+	out.checksumXML = checksumOf(info.Checksum)
 	return xmlOf(out), nil
 }
 
@@ -397,15 +407,11 @@ type listPartsResult struct {
 }
 
 type partXML struct {
-	PartNumber        int
-	LastModified      MilliStamp
-	ETag              string
-	Size              int64
-	ChecksumCRC32     string `xml:",omitempty"`
-	ChecksumCRC32C    string `xml:",omitempty"`
-	ChecksumCRC64NVME string `xml:",omitempty"`
-	ChecksumSHA1      string `xml:",omitempty"`
-	ChecksumSHA256    string `xml:",omitempty"`
+	PartNumber   int
+	LastModified MilliStamp
+	ETag         string
+	Size         int64
+	checksumXML
 }
 
 func (k s3Desk) listParts(ctx context.Context, _ Call, in *listPartsInput) (*document[listPartsResult], error) {
@@ -426,18 +432,7 @@ func (k s3Desk) listParts(ctx context.Context, _ Call, in *listPartsInput) (*doc
 		ChecksumAlgorithm: page.Upload.Algorithm, ChecksumType: page.Upload.Type}
 	for _, p := range page.Parts {
 		x := partXML{PartNumber: p.Number, LastModified: MilliStamp(p.Modified), ETag: `"` + p.ETag + `"`, Size: p.Size}
-		switch p.Checksum.Algorithm {
-		case "CRC32":
-			x.ChecksumCRC32 = p.Checksum.Value
-		case "CRC32C":
-			x.ChecksumCRC32C = p.Checksum.Value
-		case "CRC64NVME":
-			x.ChecksumCRC64NVME = p.Checksum.Value
-		case "SHA1":
-			x.ChecksumSHA1 = p.Checksum.Value
-		case "SHA256":
-			x.ChecksumSHA256 = p.Checksum.Value
-		}
+		x.checksumXML = checksumOf(p.Checksum)
 		out.Part = append(out.Part, x)
 	}
 	return xmlOf(out), nil
