@@ -57,5 +57,9 @@ func (a *Authenticator) session(claim *sigv4.Claim, o sigv4.Options) (Caller, er
 	if !a.Now().Before(s.Expires) {
 		return Caller{}, strait.Errorf(strait.Unauthenticated, "expired token", "The security token included in the request is expired")
 	}
-	return Caller{Principal: a.Directory.ForSession(&s), KeyID: claim.AccessKeyID, Session: &s, Trace: s.Trace}, nil
+	c := Caller{Principal: a.Directory.ForSession(&s), KeyID: claim.AccessKeyID, Session: &s, Trace: s.Trace}
+	if !a.Directory.Exists(&c) {
+		return Caller{}, strait.Errorf(strait.Unauthenticated, "token", "The security token included in the request is invalid: the role of this session was deleted.")
+	}
+	return c, nil
 }

@@ -78,7 +78,7 @@ func (d *Directory) ForCertificate(c *CertificateRecord) strait.Principal {
 }
 
 // Exists tells whether the principal behind c still exists as the one it was
-// when it was proven: the same role, an ACTIVE certificate, an active key.
+// when it was proven: the same role or user, an ACTIVE certificate, an active key.
 func (d *Directory) Exists(c *Caller) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -89,8 +89,8 @@ func (d *Directory) Exists(c *Caller) bool {
 		crt := d.certs.get(c.ID)
 		return crt != nil && crt.Status == Active
 	case strait.User:
-		k := d.keys.get(c.KeyID)
-		return c.KeyID == "" || k != nil && !k.Inactive
+		u, k := d.users.get(lower(c.Name)), d.keys.get(c.KeyID)
+		return u != nil && u.ID == c.ID && (c.KeyID == "" || k != nil && !k.Inactive)
 	}
 	return true
 }
@@ -155,7 +155,7 @@ func (d *Directory) sessionPolicies(c *Caller) (s policy.Set, err error) {
 		return s, err
 	}
 	if c.Session.Policy != "" {
-		p, err := sessionDocuments.parse(c.Session.Name, c.Session.Policy)
+		p, err := d.sessions.parse(c.Session.Name, c.Session.Policy)
 		if err != nil {
 			return s, err
 		}
@@ -206,9 +206,6 @@ type parseCache struct {
 	m  map[string]*policy.Document
 }
 
-// sessionDocuments holds parsed texts only, nothing of any server's state.
-var sessionDocuments = parseCache{m: map[string]*policy.Document{}}
-
 func (p *parseCache) parse(session, text string) (*policy.Document, error) {
 	key := session + "\x00" + text
 	p.mu.Lock()
@@ -223,8 +220,8 @@ func (p *parseCache) parse(session, text string) (*policy.Document, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.m) >= 4096 {
-		clear(p.m)
+	if len(p.m) >= 4096 || p.m == nil {
+		p.m = map[string]*policy.Document{}
 	}
 	p.m[key] = doc
 	return doc, nil

@@ -38,6 +38,8 @@ type Directory struct {
 	policies  table[IoTPolicy]
 	resources table[ResourcePolicy]
 
+	sessions parseCache
+
 	watchMu  sync.Mutex
 	watchers []func()
 }
