@@ -17,6 +17,7 @@ import (
 // and memory, another function's code, scratch, variables and Runtime API.
 // Everything must fail, whoever the server is; and what it needs must work.
 func TestHostileFunction(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.create(t, "victim")
 	h.create(t, "hostile")
@@ -94,6 +95,7 @@ func isRoot() bool { return os.Getuid() == 0 }
 
 // As root every environment has a uid of its own, nobody's capabilities, and no way back.
 func TestRightsOfAProcess(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.create(t, "f")
 	h.create(t, "g")
@@ -131,6 +133,7 @@ func TestRightsOfAProcess(t *testing.T) {
 
 // The tests of this file and the life of a process once more, as somebody who is not root.
 func TestAsNobody(t *testing.T) {
+	t.Parallel()
 	if !isRoot() {
 		t.Skip("this is the run as somebody else, or there is nobody else to be")
 	}

@@ -64,7 +64,7 @@ func probe(t *testing.T) []byte {
 	return data
 }
 
-// probeZip is made once: compressing takes longer than most tests.
+// probeZip is made once.
 func probeZip(t *testing.T) []byte {
 	data := probe(t)
 	zipOnce.Do(func() { zipped = zipOf(t, file{"bootstrap", 0o755, string(data)}) })
@@ -87,7 +87,7 @@ func zipOf(t testing.TB, files ...file) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for _, f := range files {
-		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate}
+		h := &zip.FileHeader{Name: f.name, Method: zip.Store} // stored: compressing the probe takes longer than most tests
 		h.SetMode(f.mode)
 		out, err := w.CreateHeader(h)
 		if err != nil {
@@ -242,6 +242,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 }
 
 func TestInvokeReusesAProcess(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.create(t, "echo")
 	if got := good[[]string](t, h, "echo", do{Do: "echo", Args: []string{"a", "b"}}); len(got) != 2 || got[1] != "b" {
@@ -267,6 +268,7 @@ func TestInvokeReusesAProcess(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.create(t, "probe", func(f *function.Function) { f.Timeout = 1 })
 	for _, c := range []struct {
@@ -297,6 +299,7 @@ func TestFailures(t *testing.T) {
 }
 
 func TestFailuresOfTheStart(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	for name, want := range map[string]string{"exit": "Runtime.ExitError", "error": "Init.Bad"} {
 		h.create(t, name, func(f *function.Function) { f.Environment = map[string]string{"PROBE_INIT": name} })
@@ -326,10 +329,10 @@ func TestFailuresOfTheStart(t *testing.T) {
 }
 
 func TestSlowInit(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes 11 s: the limit is the contract's")
 	}
-	t.Parallel()
 	h := open(t)
 	h.create(t, "slow", func(f *function.Function) {
 		f.Environment = map[string]string{"PROBE_INIT": "sleep"}
@@ -342,6 +345,7 @@ func TestSlowInit(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.create(t, "f")
 	ctx := context.Background()
@@ -369,6 +373,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestManage(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	ctx := context.Background()
 	z := zipOf(t, file{"index.py", 0o644, ""})
@@ -426,6 +431,7 @@ func asError(err error, into **strait.Error) bool {
 }
 
 func TestConcurrency(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	one, none := 1, 0
 	h.create(t, "one", func(f *function.Function) { f.Reserved = &one })
@@ -466,6 +472,7 @@ func TestConcurrency(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.create(t, "talk")
 	res := h.invoke(t, "talk", do{Do: "print", Args: []string{"hello", "world"}})
@@ -512,6 +519,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestCurrentTrace(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.create(t, "work")
 	done := make(chan struct{})
@@ -531,6 +539,7 @@ func TestCurrentTrace(t *testing.T) {
 }
 
 func TestCredentialsAreRenewed(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.minter.life = time.Second // half of it is kept in reserve
 	h.create(t, "f")
@@ -542,6 +551,7 @@ func TestCredentialsAreRenewed(t *testing.T) {
 }
 
 func TestNative(t *testing.T) {
+	t.Parallel()
 	var seen function.Invocation
 	h := open(t, func(c *function.Config) {
 		c.Natives = map[string]function.Native{"vend 1": func(ctx context.Context, inv function.Invocation) ([]byte, error) {
@@ -578,6 +588,7 @@ func TestNative(t *testing.T) {
 }
 
 func TestNothingIsLeft(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	run := t.TempDir()
 	if os.Getuid() == 0 {

@@ -38,6 +38,7 @@ def handler(event, context):
 `
 
 func TestPython(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("there is no python3 here")
 	}
@@ -75,6 +76,7 @@ func TestPython(t *testing.T) {
 // An old boto3 knows nothing of AWS_ENDPOINT_URL; in a function it must find
 // the server all the same, and trust its CA.
 func TestBotoFindsTheServer(t *testing.T) {
+	t.Parallel()
 	if exec.Command("/usr/bin/python3", "-c", "import boto3").Run() != nil {
 		t.Skip("/usr/bin/python3 has no boto3 here")
 	}
@@ -119,6 +121,7 @@ exports.silent = (event, context, callback) => {};
 `
 
 func TestNode(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("there is no node here")
 	}

@@ -71,6 +71,7 @@ func (h *house) stored(t *testing.T) int {
 }
 
 func TestQueueRetries(t *testing.T) {
+	t.Parallel()
 	r := &recorder{fail: 2}
 	h := queueHouse(t, r)
 	id, err := h.Enqueue(context.Background(), "q", []byte(`{"name":"device00"}`), "story")
@@ -94,6 +95,7 @@ func TestQueueRetries(t *testing.T) {
 }
 
 func TestQueueSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	r := &recorder{block: make(chan struct{})}
 	h := queueHouse(t, r)
 	big := `"` + strings.Repeat("x", function.MaxAsync-2) + `"` // more than a batch of the store
@@ -121,6 +123,7 @@ func TestQueueSurvivesARestart(t *testing.T) {
 }
 
 func TestQueueOfADeletedFunction(t *testing.T) {
+	t.Parallel()
 	r := &recorder{fail: 100}
 	h := queueHouse(t, r)
 	h.Close()
@@ -137,6 +140,7 @@ func TestQueueOfADeletedFunction(t *testing.T) {
 }
 
 func TestQueueThroughAProcess(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.create(t, "p")
 	for range 5 {
