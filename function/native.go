@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"strait"
 )
 
 // native returns the built-in function that f's zip asks for, nil when it asks
@@ -229,5 +227,3 @@ func (e *Engine) mayRead(paths []string) []string {
 	}
 	return kept
 }
-
-var _ strait.Place
