@@ -1,0 +1,39 @@
+package http
+
+import (
+	"net/http"
+	"net/url"
+	"reflect"
+
+	"strait/api"
+)
+
+// Match is how a service's table finds a row and the values of its path.
+func Match(s *api.Service, method, path string, rawQuery string) (operation string, vars map[string]string, err error) {
+	t, err := newTable(s)
+	if err != nil {
+		return "", nil, err
+	}
+	_, q := splitURI(&http.Request{RequestURI: "/?" + rawQuery})
+	r, vars, err := t.match(method, path, q)
+	if err != nil {
+		return "", nil, err
+	}
+	return r.o.Name, vars, nil
+}
+
+// DecodeForm fills the shape that in points to from a form's body.
+func DecodeForm(body string, in any) error {
+	form, err := url.ParseQuery(body)
+	if err != nil {
+		return err
+	}
+	return decodeForm(form, "", reflect.ValueOf(in).Elem())
+}
+
+// Choose is which service a request is for, and the bucket in its host's name.
+func Choose(d *Door, r *http.Request) (service, bucket string) {
+	x := &exchange{r: r}
+	x.path, x.query = splitURI(r)
+	return d.choose(x), x.bucket
+}
