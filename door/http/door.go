@@ -89,6 +89,7 @@ type exchange struct {
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, id: uuid.NewString(), region: d.Region}
 	defer d.recover(x)
+	r.Body = &steady{r.Body, http.NewResponseController(w)}
 	x.path, x.query = splitURI(r)
 	if r.URL.Path == "/_strait/health" {
 		w.Header().Set("Content-Type", "application/json")

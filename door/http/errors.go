@@ -154,7 +154,7 @@ var s3Codes = codes{
 		"body length": {"IncompleteBody", badRequest}, "chunk": {"IncompleteBody", badRequest}, "chunk size": {"InvalidChunkSizeError", badRequest},
 		"length required": {"MissingContentLength", noLength}, "trailer": {"MalformedTrailerError", badRequest}, "payload hash": {"XAmzContentSHA256Mismatch", badRequest},
 		"range": {"InvalidRange", rangeInvalid}, "uri": {"InvalidURI", badRequest}, "policy document": {"MalformedPolicy", badRequest}, "tag": {"InvalidTag", badRequest},
-		"two credentials": {"InvalidArgument", badRequest}, "location": {"IllegalLocationConstraintException", badRequest},
+		"request timeout": {"RequestTimeout", badRequest}, "two credentials": {"InvalidArgument", badRequest}, "location": {"IllegalLocationConstraintException", badRequest},
 	},
 	strait.Unauthenticated: {
 		"": {"AccessDenied", forbidden}, "key": {"InvalidAccessKeyId", forbidden}, "token": {"InvalidToken", badRequest}, "expired token": {"ExpiredToken", badRequest},

@@ -180,7 +180,7 @@ func (x *exchange) send(a answer) error {
 		if x.r.Method == http.MethodHead {
 			return nil
 		}
-		if _, err := io.Copy(x.w, p); err != nil {
+		if err := x.copyOut(p); err != nil {
 			// The head is gone already: only a broken connection tells the
 			// client that what it has is not the whole.
 			panic(http.ErrAbortHandler)
