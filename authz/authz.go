@@ -58,13 +58,13 @@ type Authorizer struct {
 func (a *Authorizer) Ask(c *identity.Caller, operation string, asks ...Ask) ([]Verdict, error) {
 	verdicts := make([]Verdict, len(asks))
 	var first error
-	base, err := a.Directory.Policies(c)
+	base, isGone, err := a.standing(c)
 	if err != nil {
 		return nil, unreadable(err)
 	}
 	known := a.Directory.Context(c, a.Now())
 	for i, ask := range asks {
-		v, err := a.decide(c, operation, base, known, ask)
+		v, err := a.decide(c, operation, base, isGone, known, ask)
 		if err != nil {
 			return nil, err
 		}
@@ -82,10 +82,27 @@ func unreadable(err error) error {
 	return &strait.Error{Kind: strait.Internal, Thing: "policy", Message: "a policy that applies to this request cannot be read", Err: err}
 }
 
-func (a *Authorizer) decide(c *identity.Caller, operation string, base policy.Set, known policy.Context, ask Ask) (Verdict, error) {
-	set, err := a.withResource(base, ask)
-	if err != nil {
-		return Verdict{}, unreadable(err)
+// gone is why no policy counts for a caller that was proven and has been
+// deleted or made inactive since.
+const gone = "the caller does not exist any more: its role, user, key or certificate was deleted or is not active"
+
+// standing returns the documents that apply to the caller itself. One that is
+// gone has none, nor do policies of resources count for it, which could still
+// name it.
+func (a *Authorizer) standing(c *identity.Caller) (s policy.Set, isGone bool, err error) {
+	if !a.Directory.Exists(c) {
+		return s, true, nil
+	}
+	s, err = a.Directory.Policies(c)
+	return s, false, err
+}
+
+func (a *Authorizer) decide(c *identity.Caller, operation string, set policy.Set, isGone bool, known policy.Context, ask Ask) (Verdict, error) {
+	if !isGone {
+		var err error
+		if set, err = a.withResource(set, ask); err != nil {
+			return Verdict{}, unreadable(err)
+		}
 	}
 	r := policy.Request{Principal: c.Principal, Action: ask.Action, Resource: ask.Resource, Context: known}
 	if len(ask.Context) > 0 {
@@ -93,6 +110,9 @@ func (a *Authorizer) decide(c *identity.Caller, operation string, base policy.Se
 		maps.Copy(r.Context, ask.Context)
 	}
 	d := set.Decide(r)
+	if isGone {
+		d.Note = gone
+	}
 	id := a.Recorder.decision(c, operation, ask, set, r, d)
 	if d.Allowed() {
 		return Verdict{Allowed: true}, nil

@@ -26,6 +26,7 @@ type prepared struct {
 	set    policy.Set
 	base   policy.Request
 	guard  *policy.Guard
+	gone   bool
 	broken error // a policy could not be read: nothing is allowed
 }
 
@@ -68,7 +69,7 @@ func (g *Guard) prepare() *prepared {
 		return p
 	}
 	p := &prepared{epoch: epoch}
-	if p.set, p.broken = g.a.Directory.Policies(&g.caller); p.broken == nil {
+	if p.set, p.gone, p.broken = g.a.standing(&g.caller); p.broken == nil {
 		p.base = policy.Request{Principal: g.caller.Principal, Context: g.a.Directory.Context(&g.caller, g.a.Now())}
 		p.guard = p.set.Guard(p.base)
 	}
@@ -86,13 +87,16 @@ func (g *Guard) Check(operation string, action strait.Action, resource strait.AR
 		return unreadable(p.broken)
 	}
 	now := g.a.Now()
-	allowed := g.Alive() && p.guard.Check(action, resource, now, x)
+	allowed := p.guard.Check(action, resource, now, x)
 	if allowed && !traced {
 		g.a.Recorder.allowed.Add(1)
 		return nil
 	}
-	d := p.guard.Decide(action, resource, now, x)
-	r := policy.Request{Principal: g.caller.Principal, Action: action, Resource: resource, Context: merged(p.base.Context, now, x)}
+	r := p.guard.Request(action, resource, now, x)
+	d := p.set.Decide(r)
+	if p.gone {
+		d.Note = gone
+	}
 	c := g.caller
 	if trace != "" {
 		c.Trace = trace
@@ -102,17 +106,4 @@ func (g *Guard) Check(operation string, action strait.Action, resource strait.AR
 		return nil
 	}
 	return refusal(&c, r, d, id)
-}
-
-func merged(base policy.Context, now time.Time, x policy.Context) policy.Context {
-	out := policy.Context{}
-	for k, v := range base {
-		out[k] = v
-	}
-	out.Set("aws:CurrentTime", now.UTC().Format(time.RFC3339))
-	out.Set("aws:EpochTime", epoch(now))
-	for k, v := range x {
-		out[k] = v
-	}
-	return out
 }

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"container/list"
 	"crypto/rand"
 	"encoding/hex"
 	"sort"
@@ -13,8 +14,6 @@ import (
 	"strait/identity"
 	"strait/policy"
 )
-
-func epoch(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
 // A Record is a decision that was taken, or something that happened in a
 // trace where none was taken (no rule matched, a function failed).
@@ -42,22 +41,43 @@ type Record struct {
 	Decision policy.Decision `json:"-"`
 }
 
-// kept is how many records a Recorder holds; older ones are overwritten.
-const kept = 8192
+// kept is how many records a Recorder holds; older ones are dropped. share is
+// how many of them may come from one source.
+const (
+	kept  = 8192
+	share = kept / 8
+)
 
-// A Recorder keeps the latest decisions in memory. What repeats within a
-// second is counted in the record that is there, so that nobody can push out
-// what others need to read by asking often.
+// A Recorder keeps the latest decisions in memory. Nobody can push out what
+// others need to read by asking often: what repeats within a second is counted
+// in the record that is there, and a source that has its share of records
+// drops its own oldest for the next. The source of a record is who began its
+// trace, so that what a device sets off is on the device's account.
 type Recorder struct {
 	now     func() time.Time
 	allowed atomic.Uint64 // allowed checks that were only counted
 
-	mu     sync.Mutex
-	ring   [kept]*Record
-	next   uint64
-	second int64
-	seen   map[repeat]uint64 // the record's number
-	wake   chan struct{} // closed and replaced when a record comes
+	mu      sync.Mutex
+	all     list.List             // of *entry, oldest first
+	sources map[string]*list.List // of *list.Element in all, oldest first
+	traces  map[string]*origin
+	number  uint64
+	second  int64
+	seen    map[repeat]*entry
+	wake    chan struct{} // closed and replaced when a record comes
+}
+
+// An entry is a record in its place.
+type entry struct {
+	rec    *Record
+	source string
+	gone   bool
+}
+
+// An origin is the source of a trace, while records of it are kept.
+type origin struct {
+	source  string
+	records int
 }
 
 // repeat is what makes two records the same within a second.
@@ -68,7 +88,9 @@ type repeat struct {
 
 // NewRecorder returns an empty recorder.
 func NewRecorder(now func() time.Time) *Recorder {
-	return &Recorder{now: now, seen: map[repeat]uint64{}, wake: make(chan struct{})}
+	return &Recorder{
+		now: now, sources: map[string]*list.List{}, traces: map[string]*origin{}, seen: map[repeat]*entry{}, wake: make(chan struct{}),
+	}
 }
 
 // NewTrace makes the id of a trace.
@@ -124,20 +146,73 @@ func (r *Recorder) add(rec *Record, key repeat) string {
 		r.second = s
 		clear(r.seen)
 	}
-	if n, ok := r.seen[key]; ok && r.next-n <= kept {
-		again := *r.ring[n%kept] // readers may hold the old one: it is not changed
+	if e := r.seen[key]; e != nil && !e.gone {
+		again := *e.rec // readers may hold the old one: it is not changed
 		again.Count++
-		r.ring[n%kept] = &again
+		e.rec = &again
 		return again.ID
 	}
+	r.number++
 	rec.Time, rec.Count = now.UTC(), 1
-	rec.ID = "d" + strconv.FormatUint(r.next+1, 36) + "-" + NewTrace()[:6]
-	r.ring[r.next%kept] = rec
-	r.seen[key] = r.next
-	r.next++
+	rec.ID = "d" + strconv.FormatUint(r.number, 36) + "-" + NewTrace()[:6]
+	e := &entry{rec: rec, source: r.sourceOf(rec)}
+	r.makeRoom(e.source)
+	r.keep(e)
+	r.seen[key] = e
 	close(r.wake)
 	r.wake = make(chan struct{})
 	return rec.ID
+}
+
+// sourceOf says on whose account a record is. What strangers cause, whose
+// names prove nothing, is on one account together.
+func (r *Recorder) sourceOf(rec *Record) string {
+	if o := r.traces[rec.Trace]; o != nil && rec.Trace != "" {
+		return o.source
+	}
+	return string(rec.Principal)
+}
+
+// makeRoom drops the oldest record of a source that has its share, or the
+// oldest of all.
+func (r *Recorder) makeRoom(source string) {
+	if own := r.sources[source]; own != nil && own.Len() >= share {
+		r.drop(own.Front().Value.(*list.Element))
+	}
+	if r.all.Len() >= kept {
+		r.drop(r.all.Front())
+	}
+}
+
+func (r *Recorder) keep(e *entry) {
+	own := r.sources[e.source]
+	if own == nil {
+		own = list.New()
+		r.sources[e.source] = own
+	}
+	own.PushBack(r.all.PushBack(e))
+	if t := e.rec.Trace; t != "" {
+		if r.traces[t] == nil {
+			r.traces[t] = &origin{source: e.source}
+		}
+		r.traces[t].records++
+	}
+}
+
+// drop forgets a record, which is the oldest of its source.
+func (r *Recorder) drop(el *list.Element) {
+	e := r.all.Remove(el).(*entry)
+	e.gone = true
+	own := r.sources[e.source]
+	own.Remove(own.Front())
+	if own.Len() == 0 {
+		delete(r.sources, e.source)
+	}
+	if o := r.traces[e.rec.Trace]; o != nil {
+		if o.records--; o.records == 0 {
+			delete(r.traces, e.rec.Trace)
+		}
+	}
 }
 
 // Get returns the record with that id, or nil.
@@ -154,10 +229,9 @@ func (r *Recorder) Get(id string) *Record {
 func (r *Recorder) Records() []*Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := min(r.next, kept)
-	out := make([]*Record, 0, n)
-	for i := r.next - n; i < r.next; i++ {
-		out = append(out, r.ring[i%kept])
+	out := make([]*Record, 0, r.all.Len())
+	for el := r.all.Front(); el != nil; el = el.Next() {
+		out = append(out, el.Value.(*entry).rec)
 	}
 	return out
 }
