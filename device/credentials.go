@@ -1,0 +1,258 @@
+package device
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"strait"
+)
+
+// CredentialsOptions narrow what is asked for. The zero value asks for
+// whatever the thing gets.
+type CredentialsOptions struct {
+	// Purpose narrows to one more level below the thing's prefix.
+	Purpose string
+	// Duration is how long the credentials shall live, 15 minutes to one
+	// hour, whole seconds; zero leaves it to the function.
+	Duration time.Duration
+	// Timeout bounds the wait for an answer; 30 s when zero.
+	Timeout time.Duration
+}
+
+// A Grant is what the device was given: credentials, and what for. What the
+// function did not say is empty, but for Prefix, which then is "<thing>/".
+type Grant struct {
+	strait.Credentials
+	Bucket   string
+	Prefix   string // ends with a slash
+	Region   string
+	Endpoint string // of S3; "": AWS's own
+}
+
+const (
+	defaultWait = 30 * time.Second
+	// early is how long before their end credentials are replaced, if they
+	// live three times as long.
+	early = 5 * time.Minute
+	// unknownLife is assumed when the answer names no expiration: what STS
+	// gives at least.
+	unknownLife = 15 * time.Minute
+	// againAfter is the pause before a temporary failure is asked about again.
+	againAfter = 2 * time.Second
+)
+
+// Credentials gets credentials over the connection: it asks on
+// "<thing>/token/req" and is answered on "<thing>/token/res". It keeps them
+// and asks anew before they expire. It is an aws.CredentialsProvider, so that
+// an SDK's client may hold it for as long as it likes. Options that are equal
+// give the same Credentials.
+func (c *Client) Credentials(o CredentialsOptions) *Credentials {
+	if o.Timeout <= 0 {
+		o.Timeout = defaultWait
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.vended[o]
+	if p == nil {
+		p = &Credentials{c: c, options: o, turn: make(chan struct{}, 1)}
+		c.vended[o] = p
+	}
+	return p
+}
+
+// Credentials are kept fresh; see Client.Credentials.
+type Credentials struct {
+	c       *Client
+	options CredentialsOptions
+	turn    chan struct{} // holds one value while someone asks
+
+	mu      sync.Mutex
+	grant   Grant
+	has     bool
+	renewAt time.Time
+}
+
+var _ aws.CredentialsProvider = (*Credentials)(nil)
+
+// Retrieve is aws.CredentialsProvider.
+func (p *Credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	g, err := p.Grant(ctx)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	return aws.Credentials{
+		AccessKeyID: g.AccessKeyID, SecretAccessKey: g.SecretAccessKey, SessionToken: g.SessionToken,
+		Source: "strait/device", CanExpire: true, Expires: g.Expiration,
+	}, nil
+}
+
+// Grant returns the credentials that are kept, or asks for new ones when they
+// are about to expire. When that fails, those that are still good are returned.
+// Denied is a refusal; Unavailable means that no answer came.
+func (p *Credentials) Grant(ctx context.Context) (Grant, error) {
+	if g, fresh, _ := p.kept(); fresh {
+		return g, nil
+	}
+	// One asks, the others wait for what it gets.
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return Grant{}, ctx.Err()
+	}
+	old, fresh, good := p.kept()
+	if fresh {
+		return old, nil
+	}
+	g, err := p.c.ask(ctx, p.options)
+	if err != nil {
+		if good {
+			p.c.cfg.Log.Warn("credentials could not be renewed; the old ones are still good", "error", err)
+			return old, nil
+		}
+		return Grant{}, err
+	}
+	p.keep(g)
+	return g, nil
+}
+
+// Invalidate throws away the kept credentials if their key is accessKeyID,
+// because a server would not have them any more.
+func (p *Credentials) Invalidate(accessKeyID string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.grant.AccessKeyID == accessKeyID {
+		p.grant, p.has = Grant{}, false
+	}
+}
+
+func (p *Credentials) kept() (g Grant, fresh, good bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.c.cfg.Now()
+	return p.grant, p.has && now.Before(p.renewAt), p.has && now.Before(p.grant.Expiration)
+}
+
+func (p *Credentials) keep(g Grant) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left := g.Expiration.Sub(p.c.cfg.Now())
+	p.grant, p.has = g, true
+	p.renewAt = g.Expiration.Add(-min(early, left/3))
+}
+
+// request is what the device publishes; the name is not in it: it comes from
+// the topic.
+type request struct {
+	ClientToken string `json:"clientToken"`
+	Purpose     string `json:"purpose,omitempty"`
+	Duration    int    `json:"duration,omitempty"` // seconds
+}
+
+// answerer hands replies to the request that waits. Guarded by Client.mu.
+type answerer struct {
+	subscribed bool
+	token      string     // of the request that waits
+	ch         chan reply // nil when none waits
+}
+
+// ask publishes a request and waits for its answer; a temporary failure is
+// asked about again until the time is up.
+func (c *Client) ask(ctx context.Context, o CredentialsOptions) (Grant, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	// Old functions answer without a token: only one request may wait, or
+	// nobody knew whose answer it is.
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	if err := c.listen(ctx); err != nil {
+		return Grant{}, err
+	}
+	for {
+		g, err := c.askOnce(ctx, o)
+		if strait.KindOf(err) != strait.Unavailable || ctx.Err() != nil {
+			return g, err
+		}
+		select {
+		case <-time.After(againAfter):
+		case <-ctx.Done():
+			return Grant{}, err
+		}
+	}
+}
+
+// listen subscribes to the answers, once.
+func (c *Client) listen(ctx context.Context) error {
+	c.mu.Lock()
+	done := c.answer.subscribed
+	c.mu.Unlock()
+	if done {
+		return nil
+	}
+	err := c.Subscribe(ctx, c.Thing()+"/token/res", c.answered)
+	if err != nil {
+		return fmt.Errorf("ask for credentials: %w", err)
+	}
+	c.mu.Lock()
+	c.answer.subscribed = true
+	c.mu.Unlock()
+	return nil
+}
+
+func (c *Client) askOnce(ctx context.Context, o CredentialsOptions) (Grant, error) {
+	var random [8]byte
+	rand.Read(random[:])
+	token := hex.EncodeToString(random[:])
+	payload, err := json.Marshal(request{token, o.Purpose, int(o.Duration / time.Second)})
+	if err != nil {
+		return Grant{}, err
+	}
+	ch := make(chan reply, 1)
+	c.mu.Lock()
+	c.answer.token, c.answer.ch = token, ch
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.answer.ch = nil
+		c.mu.Unlock()
+	}()
+	topic := c.Thing() + "/token/req"
+	if err := c.publish(ctx, Message{Topic: topic, Payload: payload, QoS: 1}, 1); err != nil {
+		return Grant{}, fmt.Errorf("ask for credentials: %w", err)
+	}
+	select {
+	case r := <-ch:
+		return r.grant(c.Thing(), c.cfg.Now())
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return Grant{}, ctx.Err()
+		}
+		return Grant{}, strait.Errorf(strait.Unavailable, "credentials", "no credentials came on %s/token/res within %s of asking on %s. Where the chain broke: strait explain --thing %s", c.Thing(), o.Timeout, topic, c.Thing())
+	}
+}
+
+// answered handles what comes on "<thing>/token/res". With a token it must be
+// the answer to our request; without, what comes after the request counts.
+func (c *Client) answered(m Message) {
+	r, err := readReply(m.Payload)
+	if err != nil {
+		r = reply{Error: &refusal{Code: "BadReply", Message: err.Error()}}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.answer.ch == nil || r.ClientToken != "" && r.ClientToken != c.answer.token {
+		return
+	}
+	select {
+	case c.answer.ch <- r:
+	default:
+	}
+}

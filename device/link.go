@@ -1,0 +1,282 @@
+package device
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"strait"
+)
+
+var (
+	errClosed = strait.Errorf(strait.Conflict, "client", "the client was closed")
+	errNoAck  = errors.New("the server did not acknowledge in time")
+)
+
+// Pauses between attempts to connect: each is a random part (a half to the
+// whole) of one that doubles, so that a fleet does not come back at once. A
+// connection that stood for a while begins anew.
+const (
+	firstPause = time.Second
+	longPause  = time.Minute
+	healthy    = 20 * time.Second
+)
+
+// A link is one connection. Each has a Paho client of its own, without Paho's
+// reconnecting and storing: what must survive a connection is in Client.
+type link struct {
+	paho  paho.Client
+	conn  *watchedConn
+	since time.Time
+	lost  chan struct{} // closed when the connection has ended
+	once  sync.Once
+	err   error // why; valid after lost
+}
+
+func (l *link) fail(err error) {
+	l.once.Do(func() {
+		l.err = err
+		close(l.lost)
+	})
+}
+
+func (l *link) isLost() bool {
+	select {
+	case <-l.lost:
+		return true
+	default:
+		return false
+	}
+}
+
+// hungUp tells whether the server ended the connection, which is how MQTT
+// 3.1.1 servers refuse.
+func (l *link) hungUp() bool {
+	var alert tls.AlertError
+	return errors.Is(l.err, io.EOF) || errors.Is(l.err, io.ErrUnexpectedEOF) || errors.As(l.err, &alert)
+}
+
+// watchedConn remembers why reading ended: Paho tells less.
+type watchedConn struct {
+	net.Conn
+	mu  sync.Mutex
+	err error
+}
+
+func (w *watchedConn) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if err != nil {
+		w.mu.Lock()
+		if w.err == nil {
+			w.err = err
+		}
+		w.mu.Unlock()
+	}
+	return n, err
+}
+
+func (w *watchedConn) readErr() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// open makes one attempt to connect.
+func (c *Client) open(ctx context.Context) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	l := &link{lost: make(chan struct{}), since: time.Now()}
+	var dialErr error
+	stop := func() bool { return true }
+	o := paho.NewClientOptions().AddBroker("tcp://" + "device"). // a name only: dialing is ours
+									SetClientID(c.cfg.ClientID).SetCleanSession(c.cfg.CleanSession).SetProtocolVersion(4).
+									SetKeepAlive(c.cfg.KeepAlive).SetPingTimeout(min(c.cfg.KeepAlive, 10*time.Second)).
+									SetConnectTimeout(c.cfg.Timeout).SetWriteTimeout(c.cfg.Timeout).
+									SetAutoReconnect(false).SetConnectRetry(false).SetResumeSubs(false).SetAutoAckDisabled(true)
+	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
+		conn, err := c.dial(ctx)
+		if err != nil {
+			dialErr = err
+			return nil, err
+		}
+		l.conn = &watchedConn{Conn: conn}
+		stop = context.AfterFunc(ctx, func() { conn.Close() })
+		return l.conn, nil
+	})
+	o.SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { c.deliver(l, m) })
+	o.SetConnectionLostHandler(func(_ paho.Client, err error) {
+		if e := l.conn.readErr(); e != nil {
+			err = e
+		}
+		l.fail(err)
+	})
+	l.paho = paho.NewClient(o)
+	token := l.paho.Connect()
+	<-token.Done() // bounded by ctx
+	stop()
+	if err := token.Error(); err != nil {
+		return nil, c.whyNot(l, dialErr, token.(*paho.ConnectToken).ReturnCode(), err)
+	}
+	return l, nil
+}
+
+// whyNot says what was wrong with an attempt in words that help.
+func (c *Client) whyNot(l *link, dialErr error, code byte, err error) error {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var known *strait.Error
+	where := "connect to " + c.cfg.Endpoint
+	switch {
+	case dialErr == nil && l.conn == nil:
+		return strait.Errorf(strait.Internal, "connection", "%s: %w", where, err)
+	case errors.As(dialErr, &known):
+		return known
+	case errors.As(dialErr, &unknown):
+		return strait.Errorf(strait.Unauthenticated, "server certificate", "%s: the server's certificate comes from an authority that is not trusted here; give the server's CA file: %w", where, dialErr)
+	case errors.As(dialErr, &name):
+		return strait.Errorf(strait.Unauthenticated, "server certificate", "%s: the server's certificate is for other names: %w", where, dialErr)
+	case dialErr != nil:
+		return strait.Errorf(strait.Unavailable, "connection", "%s: %w", where, dialErr)
+	case errors.Is(l.conn.readErr(), os.ErrDeadlineExceeded), errors.Is(l.conn.readErr(), net.ErrClosed):
+		return strait.Errorf(strait.Unavailable, "connection", "%s: the server did not answer in time", where)
+	case code >= 1 && code <= 5:
+		return strait.Errorf(strait.Denied, "connect", "%s as client %s: the server refused (%v)", where, c.cfg.ClientID, err)
+	}
+	return strait.Errorf(strait.Denied, "connect", "%s as client %s: the server closed the connection. Refused? See: strait explain --thing %s", where, c.cfg.ClientID, c.cfg.ClientID)
+}
+
+// run keeps a connection up until the client is closed.
+func (c *Client) run(l *link) {
+	defer close(c.done)
+	defer c.giveUp()
+	pause := firstPause
+	for {
+		if l != nil {
+			c.attach(l)
+			c.serve(l)
+			c.detach(l)
+			if time.Since(l.since) > healthy {
+				pause = firstPause
+			}
+			l = nil
+		} else if c.ctx.Err() == nil {
+			var err error
+			if l, err = c.open(c.ctx); err == nil {
+				continue
+			}
+			c.mu.Lock()
+			c.lastErr = err
+			c.mu.Unlock()
+			c.cfg.Log.Warn("no connection yet", "endpoint", c.cfg.Endpoint, "error", err)
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-c.ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		pause = min(2*pause, longPause)
+	}
+}
+
+func (c *Client) attach(l *link) {
+	c.mu.Lock()
+	c.link, c.lastErr = l, nil
+	c.mu.Unlock()
+	c.cfg.Log.Info("connected", "endpoint", c.cfg.Endpoint, "client", c.cfg.ClientID)
+}
+
+// serve does what there is to do on a connection, until it ends. Subscriptions
+// come before messages: an answer must find its reader.
+func (c *Client) serve(l *link) {
+	for !l.isLost() && c.ctx.Err() == nil {
+		if s := c.nextSubscription(l); s != nil {
+			c.subscribeOn(l, s)
+			continue
+		}
+		if o := c.nextOutgoing(); o != nil {
+			c.send(l, o)
+			continue
+		}
+		select {
+		case <-c.wake:
+		case <-l.lost:
+		case <-c.ctx.Done():
+		}
+	}
+}
+
+// detach cleans up behind a connection that has ended, or ends it when the
+// client is closed.
+func (c *Client) detach(l *link) {
+	l.fail(context.Cause(c.ctx))
+	if c.ctx.Err() != nil {
+		l.paho.Disconnect(250)
+	} else {
+		// Paho may still wait for a dead network: it must not hold us up.
+		go l.paho.Disconnect(0)
+	}
+	c.mu.Lock()
+	c.link, c.unclaimed = nil, nil
+	c.lastErr = l.err
+	if l.err == nil {
+		c.lastErr = errors.New("the connection ended")
+	}
+	c.mu.Unlock()
+	c.takeBack(l)
+	if c.ctx.Err() == nil {
+		c.cfg.Log.Warn("the connection was lost", "endpoint", c.cfg.Endpoint, "error", l.err)
+	}
+}
+
+// through calls fn, which may block in Paho when the connection is just
+// ending, and waits for its token, but no longer than the connection lasts.
+func (c *Client) through(l *link, fn func() paho.Token) (paho.Token, error) {
+	called := make(chan paho.Token, 1)
+	go func() { called <- fn() }()
+	var token paho.Token
+	timer := time.NewTimer(c.cfg.Timeout)
+	defer timer.Stop()
+	select {
+	case token = <-called:
+	case <-l.lost:
+		return nil, l.err
+	case <-timer.C:
+		l.fail(errNoAck)
+		return nil, errNoAck
+	}
+	return token, nil
+}
+
+// acknowledged waits for the end of a token.
+func (c *Client) acknowledged(l *link, token paho.Token) error {
+	timer := time.NewTimer(c.cfg.Timeout)
+	defer timer.Stop()
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-l.lost:
+		return l.err
+	case <-c.ctx.Done():
+		return errClosed
+	case <-timer.C:
+		l.fail(errNoAck)
+		return errNoAck
+	}
+}
+
+func (c *Client) hint() string {
+	return fmt.Sprintf("See: strait explain --thing %s", c.Thing())
+}

@@ -1,0 +1,85 @@
+package device
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"strait"
+)
+
+// reply is what the vending function publishes; the first three fields are all
+// that a function must give (the same shape as vend.Reply, which is the
+// server's side and is not linked here).
+type reply struct {
+	AccessKeyID     string `json:"AccessKeyId"`
+	SecretAccessKey string
+	SessionToken    string
+	Expiration      *time.Time
+	Bucket          string
+	Prefix          string
+	Region          string
+	Endpoint        string
+	Error           *refusal `json:"error"`
+	ClientToken     string   `json:"clientToken"`
+}
+
+type refusal struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// maxReply bounds an answer: a session token has a few KiB at most.
+const maxReply = 64 << 10
+
+// readReply reads an answer. It is either a refusal or has all three parts of
+// temporary credentials; errors never quote it.
+func readReply(data []byte) (reply, error) {
+	if len(data) > maxReply {
+		return reply{}, errors.New("the answer is too long")
+	}
+	var r reply
+	if err := json.Unmarshal(data, &r); err != nil {
+		return reply{}, errors.New("the answer is no JSON object with AccessKeyId, SecretAccessKey and SessionToken")
+	}
+	if r.Error != nil {
+		return reply{Error: r.Error, ClientToken: r.ClientToken}, nil
+	}
+	for _, s := range []string{r.AccessKeyID, r.SecretAccessKey, r.SessionToken} {
+		// A line break would end in a header.
+		if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return reply{}, errors.New("the answer must have AccessKeyId, SecretAccessKey and SessionToken")
+		}
+	}
+	if r.Prefix != "" && !strings.HasSuffix(r.Prefix, "/") {
+		r.Prefix += "/"
+	}
+	return r, nil
+}
+
+func (r *reply) grant(thing string, now time.Time) (Grant, error) {
+	if r.Error != nil {
+		kind := strait.Denied
+		switch r.Error.Code {
+		case "InvalidRequest":
+			kind = strait.Invalid
+		case "TemporaryFailure":
+			kind = strait.Unavailable
+		case "BadReply":
+			kind = strait.Unsupported
+		}
+		return Grant{}, strait.Errorf(kind, "credentials", "no credentials for %s (%s): %s. See: strait explain --thing %s", thing, r.Error.Code, r.Error.Message, thing)
+	}
+	g := Grant{
+		Credentials: strait.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey, SessionToken: r.SessionToken, Expiration: now.Add(unknownLife)},
+		Bucket:      r.Bucket, Prefix: r.Prefix, Region: r.Region, Endpoint: r.Endpoint,
+	}
+	if r.Expiration != nil {
+		g.Expiration = *r.Expiration
+	}
+	if g.Prefix == "" {
+		g.Prefix = thing + "/"
+	}
+	return g, nil
+}
