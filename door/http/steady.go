@@ -33,6 +33,8 @@ func (s *steady) Read(p []byte) (int, error) {
 // copyOut sends a body and gives up on a client that takes nothing.
 func (x *exchange) copyOut(from io.Reader) error {
 	control := http.NewResponseController(x.w)
+	// The deadline is the connection's: it must not outlive this answer.
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 	buf := make([]byte, 256<<10)
 	for {
 		n, err := from.Read(buf)
