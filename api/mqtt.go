@@ -262,6 +262,10 @@ func hasPrefix(s, prefix string) bool { return len(s) >= len(prefix) && s[:len(p
 // Publish takes a message from the client. When wait is not nil the message is
 // safe once it has returned nil.
 func (c *Connection) Publish(ctx context.Context, topic string, payload []byte, qos byte, retain bool) (wait func(context.Context) error, err error) {
+	// Whoever was expelled or taken over publishes no more.
+	if err := c.session.Cause(); err != nil {
+		return nil, err
+	}
 	if err := checkTopic(topic); err != nil {
 		c.m.Authorizer.Recorder.Event(c.trace, c.session.ClientID(), "Publish", plainly(err), true)
 		return nil, err
