@@ -17,7 +17,7 @@ import (
 func StraceArgs(output string) []string {
 	return []string{"-f", "--seccomp-bpf", "-qq", "-yy", "-xx", "-X", "raw", "-s", "1073741824", "-e", "signal=none", "-o", output,
 		"-e", "trace=open,openat,openat2,creat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendfile,splice," +
-			"copy_file_range,fsync,fdatasync,sync,syncfs,sync_file_range,msync,mmap,truncate,ftruncate,fallocate," +
+			"copy_file_range,fsync,fdatasync,sync,syncfs,sync_file_range,msync,mmap,truncate,ftruncate,fallocate,lseek," +
 			"rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,io_uring_setup"}
 }
 
