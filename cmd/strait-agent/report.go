@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/term"
+
+	"strait/device"
+)
+
+// A report shows how uploads go on: a bar on a terminal, JSON lines elsewhere.
+type report struct {
+	w     io.Writer
+	bar   bool
+	start time.Time
+	last  time.Time // of a JSON line
+	shown bool
+}
+
+// everyLine is how often a line of progress is written.
+const everyLine = 2 * time.Second
+
+func newReport(f *os.File, lines bool) *report {
+	return &report{w: f, bar: !lines && term.IsTerminal(int(f.Fd()))}
+}
+
+// A line is one JSON object.
+type line struct {
+	Event   string  `json:"event"` // progress, done, failed
+	File    string  `json:"file"`
+	Done    int64   `json:"done"`
+	Total   int64   `json:"total"`
+	Seconds float64 `json:"seconds"`
+	Bucket  string  `json:"bucket,omitempty"`
+	Key     string  `json:"key,omitempty"`
+	ETag    string  `json:"etag,omitempty"`
+	CRC     string  `json:"crc64nvme,omitempty"`
+	Parts   int     `json:"parts,omitempty"`
+	Error   string  `json:"error,omitempty"`
+}
+
+func (r *report) write(l line) {
+	l.Seconds = time.Since(r.start).Seconds()
+	if b, err := json.Marshal(l); err == nil {
+		fmt.Fprintf(r.w, "%s\n", b)
+	}
+}
+
+// begin returns what is to be called with the progress of a file.
+func (r *report) begin(file string) func(done, total int64) {
+	r.start, r.last, r.shown = time.Now(), time.Now(), false
+	return func(done, total int64) {
+		switch {
+		case r.bar:
+			r.shown = true
+			fmt.Fprint(r.w, "\r\x1b[K"+bar(filepath.Base(file), done, total, time.Since(r.start)))
+		case time.Since(r.last) >= everyLine:
+			r.last = time.Now()
+			r.write(line{Event: "progress", File: file, Done: done, Total: total})
+		}
+	}
+}
+
+func (r *report) end(file string, out *device.UploadOutput, err error) {
+	if r.shown {
+		fmt.Fprintln(r.w)
+	}
+	switch {
+	case err != nil:
+		if !r.bar {
+			r.write(line{Event: "failed", File: file, Error: err.Error()})
+		}
+	case r.bar:
+		fmt.Fprintf(r.w, "stored %s/%s (%s, crc64nvme %s)\n", out.Bucket, out.Key, humanize.IBytes(uint64(out.Size)), out.CRC64NVME)
+	default:
+		r.write(line{Event: "done", File: file, Done: out.Size, Total: out.Size, Bucket: out.Bucket, Key: out.Key, ETag: out.ETag, CRC: out.CRC64NVME, Parts: out.Parts})
+	}
+}
+
+// width is how many characters the bar itself has.
+const width = 24
+
+// bar is one line: name, bar, share, rate, time left.
+func bar(name string, done, total int64, took time.Duration) string {
+	share := 1.0
+	if total > 0 {
+		share = float64(done) / float64(total)
+	}
+	full := int(share * width)
+	rate := float64(done) / max(took.Seconds(), 0.001)
+	left := "--"
+	if done > 0 {
+		left = time.Duration(float64(total-done) / rate * float64(time.Second)).Round(time.Second).String()
+	}
+	return fmt.Sprintf("%s [%s%s] %3.0f%%  %s of %s  %s/s  %s left", name, strings.Repeat("=", full), strings.Repeat(" ", width-full), share*100,
+		humanize.IBytes(uint64(done)), humanize.IBytes(uint64(total)), humanize.IBytes(uint64(rate)), left)
+}
