@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	smithyhttp "github.com/aws/smithy-go/transport/http"
-
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // is tells whether err is the service's answer with one of these codes.
@@ -44,7 +44,16 @@ func missing(err error) bool {
 // plain says what the service said, without the SDK's wrapping of it.
 func plain(err error) error {
 	var api smithy.APIError
-	if !errors.As(err, &api) {
+	var unreached *url.Error
+	switch {
+	case errors.As(err, &api):
+	case errors.As(err, &unreached) && !errors.Is(err, context.Canceled):
+		where := "the endpoint"
+		if u, bad := url.Parse(unreached.URL); bad == nil {
+			where = u.Scheme + "://" + u.Host
+		}
+		return fmt.Errorf("reach %s: %w", where, unreached.Err)
+	default:
 		return err
 	}
 	if api.ErrorMessage() == "" {
@@ -70,7 +79,7 @@ func insist(ctx context.Context, patience time.Duration, again func(error) bool,
 			return err
 		}
 		if time.Now().Add(pause).After(deadline) {
-			return fmt.Errorf("tried for %v: %w", patience, err)
+			return err
 		}
 		t := time.NewTimer(pause)
 		select {
