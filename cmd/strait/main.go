@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"strait/function"
+	"strait/setup"
 )
 
 // commands is what a person can type.
@@ -48,7 +49,7 @@ func run(args []string) int {
 	var c commands
 	parser, err := kong.New(&c, kong.Name("strait"),
 		kong.Description("Credentials as narrow as the one thing a device is about to do: handed out, enforced, explained."),
-		kong.UsageOnError(), kong.Exit(os.Exit))
+		kong.Vars{"thing_policy": setup.DefaultThingPolicy}, kong.UsageOnError(), kong.Exit(os.Exit))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "strait:", err)
 		return failed
