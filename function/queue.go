@@ -32,9 +32,11 @@ type item struct {
 	Due      time.Time
 	Attempt  int // that failed already
 	Delays   int `json:",omitempty"` // throttles and system errors so far
+
+	fresh *fresh // until the first attempt is over; nil after a restart
 }
 
-// A queue runs stored events. An item is in waiting until it is due, then in
+// A queue runs events, which are stored unless they are over soon. An item is in waiting until it is due, then in
 // ready until its function has room, then running; its fact goes when it is done.
 type queue struct {
 	engine *Engine
@@ -51,9 +53,9 @@ func newQueue(e *Engine) *queue {
 	return &queue{engine: e, ready: map[string][]*item{}, running: map[string]int{}, wake: make(chan struct{}, 1)}
 }
 
-// Enqueue keeps an event durably and returns its request id; the function is
-// run soon, and again after failures (Config.Backoff), at least once. When it
-// returns an error nothing is queued.
+// Enqueue starts an event and returns its request id when the event is durable
+// or over; the function is run again after failures (Config.Backoff), at least
+// once. When it returns an error nothing is queued, but one run may have begun.
 func (e *Engine) Enqueue(ctx context.Context, name string, payload []byte, trace string) (requestID string, err error) {
 	if _, err := e.Get(ctx, name); err != nil {
 		return "", err
@@ -75,15 +77,22 @@ func (q *queue) put(ctx context.Context, name string, payload []byte, trace stri
 		return "", strait.Errorf(strait.Limit, "queue", "too many asynchronous events are waiting; try again later")
 	}
 	now := q.engine.cfg.Now().UTC()
-	it := &item{ID: newID(), Function: name, Trace: trace, Created: now, Due: now}
-	if err := q.store(ctx, it, payload); err != nil {
-		q.mu.Lock()
-		q.count--
-		q.mu.Unlock()
+	f := &fresh{payload: payload, ran: make(chan struct{}), settled: make(chan struct{})}
+	it := &item{ID: newID(), Function: name, Trace: trace, Created: now, Due: now, fresh: f}
+	id, record := it.ID, *it // later changes of it are the runner's
+	q.add(it)
+	// From here on the item is in the queue, which counts it down.
+	defer close(f.settled)
+	if f.over() {
+		return id, nil
+	}
+	if err := q.store(ctx, &record, payload); err != nil {
 		return "", fmt.Errorf("queue an event of function %s: %w", name, err)
 	}
-	q.add(it)
-	return it.ID, nil
+	q.mu.Lock()
+	it.Parts, f.payload, f.kept = record.Parts, nil, true
+	q.mu.Unlock()
+	return id, nil
 }
 
 // store writes the parts of the payload and then, with the last of them, the
@@ -119,6 +128,12 @@ func (it *item) write() (state.Write, error) {
 }
 
 func (q *queue) payload(ctx context.Context, it *item) ([]byte, error) {
+	q.mu.Lock()
+	if f := it.fresh; f != nil && !f.kept {
+		defer q.mu.Unlock()
+		return f.payload, nil
+	}
+	q.mu.Unlock()
 	var all []byte
 	for n := range it.Parts {
 		fact, err := q.engine.cfg.Store.Get(ctx, partKey(it.ID, n))
@@ -237,7 +252,10 @@ func (q *queue) perform(it *item) {
 	e := q.engine
 	again := false
 	err := q.attempt(it)
+	kept := it.settle(err == nil)
 	switch {
+	case !kept:
+		err = nil // it is over, or who queued it was told that it is not
 	case err == nil:
 		err = q.erase(it)
 	case e.ctx.Err() != nil:
@@ -259,7 +277,19 @@ func (q *queue) perform(it *item) {
 		q.count--
 	}
 	q.mu.Unlock()
+	if again && q.orphan(it) {
+		// It was deleted while this event was in no list, where forget looks.
+		if err := q.forget(e.ctx, it.Function); err != nil {
+			e.cfg.Log.Error("the events of a deleted function are left", "function", it.Function, "error", err)
+		}
+	}
 	q.nudge()
+}
+
+// orphan tells whether the item's function does not exist any more.
+func (q *queue) orphan(it *item) bool {
+	_, err := q.engine.Get(q.engine.ctx, it.Function)
+	return strait.KindOf(err) == strait.NotFound
 }
 
 // errFunction says that the function itself failed.
@@ -349,7 +379,9 @@ func (q *queue) forget(ctx context.Context, name string) error {
 	q.mu.Unlock()
 	var errs []error
 	for _, it := range gone {
-		errs = append(errs, q.erase(it))
+		if it.settle(false) {
+			errs = append(errs, q.erase(it))
+		}
 	}
 	return errors.Join(errs...)
 }
