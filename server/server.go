@@ -77,7 +77,7 @@ func (s *Server) later(fn func() error) { s.undo = append(s.undo, fn) }
 // openFacts opens the data directory: the store, keys, certificates and who
 // exists.
 func (s *Server) openFacts(ctx context.Context) (err error) {
-	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
+	if err := makeDir(s.cfg.Data); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
 	if s.cfg.Data, err = filepath.Abs(s.cfg.Data); err != nil {
@@ -97,6 +97,30 @@ func (s *Server) openFacts(ctx context.Context) (err error) {
 		return err
 	}
 	return s.firstUser(ctx)
+}
+
+// makeDir makes a directory, and those above it, and makes their names safe
+// from power loss: all that is synced inside is lost with the name of the
+// directory itself. An existing one is synced, too, for the last start may have
+// been cut off before it came to that.
+func makeDir(name string) error {
+	parent := filepath.Dir(name)
+	if _, err := os.Stat(parent); errors.Is(err, os.ErrNotExist) {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(name, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	d, err := os.Open(parent)
+	if errors.Is(err, os.ErrPermission) {
+		return nil // not ours to read, so not ours to have made name in
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // openEngines opens the engines, from those that need nobody upwards.
