@@ -15,7 +15,7 @@ import (
 // socket addresses of descriptors; strings in hex and whole; numbers instead of
 // names of flags; only the calls that change files or answer clients.
 func StraceArgs(output string) []string {
-	return []string{"-f", "--seccomp-bpf", "-qq", "-yy", "-xx", "-X", "raw", "-s", "1073741824", "-e", "signal=none", "-o", output,
+	return []string{"-f", "--seccomp-bpf", "-qq", "-yy", "-xx", "-X", "raw", "-s", "67108864", "-e", "signal=none", "-o", output,
 		"-e", "trace=open,openat,openat2,creat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendfile,splice," +
 			"copy_file_range,fsync,fdatasync,sync,syncfs,sync_file_range,msync,mmap,truncate,ftruncate,fallocate,lseek," +
 			"rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,io_uring_setup"}
