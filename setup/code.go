@@ -3,6 +3,7 @@ package setup
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"context"
 	"crypto/sha256"
 	"debug/elf"
@@ -50,6 +51,8 @@ func zipOf(ctx context.Context, file string) (zipped, error) {
 	}
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
+	// Fast: it is zipped anew in every run, to compare.
+	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
 	for _, e := range []struct {
 		name string
 		mode os.FileMode
