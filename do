@@ -4,7 +4,7 @@
 #   test    install what the tests need and run them all
 #   build   the binaries, into bin/
 #   fuzz    every fuzz target for some seconds each (./do fuzz 20s)
-#   bench   the benchmarks against peers (not part of the tests)
+#   bench   the benchmarks: credentials, and the start (not part of the tests)
 #   crash   the power-loss and kill tests at length (not part of the tests)
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -60,7 +60,7 @@ fuzz() {
   done
 }
 
-bench() { (cd bench && go run . "$@"); }
+bench() { (cd bench && go run ./vend "$@" && go run ./start); }
 
 crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 30m -v ./story/power/... "$@"; }
 

@@ -39,11 +39,11 @@ func newWay(ctx context.Context, name string, h *house.House, bootstrap string) 
 	if w.session, err = h.Session(ctx); err != nil {
 		return nil, err
 	}
-	files, err := setUp(ctx, w.session, h, bootstrap, name == "native")
+	cert, err := makePattern(ctx, w.session, h.Data+".device", bootstrap, name == "native")
 	if err != nil {
 		return nil, err
 	}
-	if w.device, err = newDevice(h, files); err != nil {
+	if w.device, err = newDevice(h, cert); err != nil {
 		return nil, err
 	}
 	if _, w.answer, err = w.device.ask(ctx); err != nil {
