@@ -165,8 +165,8 @@ func (c *Client) run(l *link) {
 		if l != nil {
 			c.attach(l)
 			c.serve(l)
-			c.detach(l)
-			if time.Since(l.since) > healthy {
+			// A message that was given up was the trouble, not the network.
+			if found := c.detach(l); found || time.Since(l.since) > healthy {
 				pause = firstPause
 			}
 			l = nil
@@ -219,8 +219,8 @@ func (c *Client) serve(l *link) {
 }
 
 // detach cleans up behind a connection that has ended, or ends it when the
-// client is closed.
-func (c *Client) detach(l *link) {
+// client is closed. It tells whether a message was given up.
+func (c *Client) detach(l *link) (gaveUp bool) {
 	l.fail(context.Cause(c.ctx))
 	if c.ctx.Err() != nil {
 		l.paho.Disconnect(250)
@@ -235,10 +235,10 @@ func (c *Client) detach(l *link) {
 		c.lastErr = errors.New("the connection ended")
 	}
 	c.mu.Unlock()
-	c.takeBack(l)
 	if c.ctx.Err() == nil {
 		c.cfg.Log.Warn("the connection was lost", "endpoint", c.cfg.Endpoint, "error", l.err)
 	}
+	return c.takeBack(l)
 }
 
 // through calls fn, which may block in Paho when the connection is just
@@ -266,7 +266,12 @@ func (c *Client) acknowledged(l *link, token paho.Token) error {
 	defer timer.Stop()
 	select {
 	case <-token.Done():
-		return token.Error()
+		err := token.Error()
+		if e := l.conn.readErr(); err != nil && e != nil {
+			l.fail(e) // Paho says "not Connected"; this is why
+			return e
+		}
+		return err
 	case <-l.lost:
 		return l.err
 	case <-c.ctx.Done():

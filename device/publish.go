@@ -205,8 +205,9 @@ func (c *Client) remove(o *outgoing) bool {
 }
 
 // takeBack puts what was under way on l back to the front: the queue is in
-// order, so it is enough to say that it is not under way.
-func (c *Client) takeBack(l *link) {
+// order, so it is enough to say that it is not under way. It tells whether a
+// message was given up.
+func (c *Client) takeBack(l *link) (gaveUp bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, o := range slices.Clone(c.queue) {
@@ -220,8 +221,10 @@ func (c *Client) takeBack(l *link) {
 		if o.tries++; o.tries >= o.limit {
 			c.cfg.Log.Error("a message was given up: the server hangs up on it", "topic", o.Topic)
 			c.settle(o, strait.Errorf(strait.Denied, "publish", "publish to %s: the server closed the connection when it was sent. Refused? %s", o.Topic, c.hint()))
+			gaveUp = true
 		}
 	}
+	return gaveUp
 }
 
 // giveUp ends whoever still waits when the client is closed.
