@@ -47,7 +47,9 @@ func (p *parser) document(d *Document) error {
 			if m.value.kind != nodeText || m.value.text != "2012-10-17" && m.value.text != "2008-10-17" {
 				return p.fail(faultVersion, m.line, "", `Version is "2012-10-17" or "2008-10-17"`)
 			}
-			d.Version = m.value.text
+			if d.Version = m.value.text; p.kind == IoT && d.Version != "2012-10-17" { // iot-policies §2
+				return p.fail(faultVersion, m.line, "", `IoT policies have Version "2012-10-17"`)
+			}
 		case "Id":
 			if m.value.kind != nodeText {
 				return p.fail(faultSyntax, m.line, "", "Id is a string")
@@ -340,7 +342,7 @@ func (p *parser) principal(n *node, st *statement) error {
 		}
 		for _, text := range list {
 			one, ok := readPrincipal(m.key, text)
-			if !ok {
+			if !ok || m.key == "CanonicalUser" && p.kind != Bucket {
 				return p.fail(faultPrincipal, m.line, quote(m.key)+":"+quote(text), "%s under %s names no principal", quote(text), quote(m.key))
 			}
 			st.principals = append(st.principals, one)

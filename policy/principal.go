@@ -30,6 +30,7 @@ const (
 	principalID                           // AIDA... or AROA..., which IAM stores in place of an ARN
 	principalService
 	principalFederated // known, and never matched: Strait has no federation
+	principalCanonical // an account by S3's id for it, which Strait has no list of
 )
 
 // A principal is one entry of Principal or NotPrincipal.
@@ -38,8 +39,8 @@ type principal struct {
 	value string
 }
 
-// readPrincipal reads the value of one entry; kind is "AWS", "Service" or
-// "Federated". Wildcards within a value are refused, as they match nothing.
+// readPrincipal reads the value of one entry; kind is "AWS", "Service",
+// "Federated" or "CanonicalUser". Wildcards within a value are refused, as they match nothing.
 func readPrincipal(kind, text string) (principal, bool) {
 	if text == "*" && kind == "AWS" {
 		return principal{principalAny, ""}, true
@@ -52,6 +53,8 @@ func readPrincipal(kind, text string) (principal, bool) {
 		return principal{principalService, text}, true
 	case "Federated":
 		return principal{principalFederated, text}, true
+	case "CanonicalUser":
+		return principal{principalCanonical, text}, true
 	case "AWS":
 		return readAWSPrincipal(text)
 	}
@@ -94,10 +97,14 @@ func isUniqueID(text string) bool {
 
 // names tells how p names the caller, for a statement that denies or allows.
 // "*" in an Allow leaves out services and certificates (AWS's exact rule for
-// services is unverified), in a Deny it leaves out nobody.
+// services is unverified), in a Deny it leaves out nobody. A canonical user may
+// be anyone's account: in an Allow it names nobody, in a Deny all who sign.
 func (p principal) names(who strait.Principal, deny bool) naming {
 	switch who.Kind {
 	case strait.Root, strait.User, strait.AssumedRole:
+		if p.kind == principalCanonical && deny {
+			return namesCaller
+		}
 		return p.namesMember(who)
 	case strait.Service:
 		if p.kind == principalService && p.value == string(who.ARN) {
@@ -156,6 +163,9 @@ func (st *statement) named(who strait.Principal) naming {
 	best := notNamed
 	seen := [namesCaller + 1]bool{}
 	for _, p := range st.principals {
+		if p.kind == principalCanonical && st.notPrincipal {
+			continue // it cannot be told whom that would leave out
+		}
 		n := p.names(who, st.deny)
 		seen[n] = true
 		best = max(best, n)
