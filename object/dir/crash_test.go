@@ -31,6 +31,8 @@ type power struct {
 	mu     sync.Mutex
 	length map[string]int64 // of each file, when it was last synced
 	names  map[string]bool  // when the directory was
+	begun  int              // syncs so far
+	latest map[string]int   // of each file, the sync that was begun last among those that are over
 }
 
 func (p *power) Apply(ctx context.Context, w ...state.Write) (state.Revision, error) {
@@ -43,27 +45,37 @@ func (p *power) sync(f *os.File, next func() error) error {
 	if !dir.Durable {
 		return nil
 	}
+	// What a sync covers is what was there when it began. Several may be under
+	// way, and one that began earlier may end later: it must not take back what
+	// a later one has made safe.
+	p.mu.Lock()
+	p.begun++
+	turn := p.begun
 	info, err := f.Stat()
+	var names []string
+	if err == nil && info.IsDir() {
+		entries, e := os.ReadDir(f.Name())
+		for _, n := range entries {
+			names = append(names, n.Name())
+		}
+		err = e
+	}
+	p.mu.Unlock()
 	if err != nil {
 		return err
-	}
-	var names []string
-	if info.IsDir() {
-		entries, err := os.ReadDir(f.Name())
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
 	}
 	if err := next(); err != nil {
 		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	base := filepath.Base(f.Name())
+	if p.latest[base] > turn {
+		return nil
+	}
+	p.latest[base] = turn
 	if !info.IsDir() {
-		p.length[filepath.Base(f.Name())] = info.Size()
+		p.length[base] = info.Size()
 		return nil
 	}
 	p.names = map[string]bool{}
@@ -121,7 +133,7 @@ func (p *power) fail(t *testing.T, segments string, seen func()) *dir.Store {
 // With the build tag nosync this test must fail.
 func TestPowerFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "objects")
-	p := &power{Store: openFacts(t, t.TempDir()), length: map[string]int64{}}
+	p := &power{Store: openFacts(t, t.TempDir()), length: map[string]int64{}, latest: map[string]int{}}
 	s := openStore(t, path, p, dir.Options{SegmentSize: 300_000}.WithSync(p.sync))
 	if err := s.CreateBucket(t.Context(), "bucket", ""); err != nil {
 		t.Fatal(err)
