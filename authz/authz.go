@@ -113,7 +113,7 @@ func (a *Authorizer) decide(c *identity.Caller, operation string, set policy.Set
 	if isGone {
 		d.Note = gone
 	}
-	id := a.Recorder.decision(c, operation, ask, set, r, d)
+	id := a.Recorder.decision(c, "", operation, ask, set, r, d)
 	if d.Allowed() {
 		return Verdict{Allowed: true}, nil
 	}

@@ -97,11 +97,14 @@ func (g *Guard) Check(operation string, action strait.Action, resource strait.AR
 	if p.gone {
 		d.Note = gone
 	}
-	c := g.caller
-	if trace != "" {
-		c.Trace = trace
+	c, parent := g.caller, ""
+	switch {
+	case trace != "" && trace != c.Trace:
+		c.Trace, parent = trace, c.Trace
+	case c.Session != nil && c.Session.Trace != c.Trace:
+		parent = c.Session.Trace
 	}
-	id := g.a.Recorder.decision(&c, operation, Ask{Action: action, Resource: resource, Context: x}, p.set, r, d)
+	id := g.a.Recorder.decision(&c, parent, operation, Ask{Action: action, Resource: resource, Context: x}, p.set, r, d)
 	if allowed && d.Allowed() {
 		return nil
 	}

@@ -21,15 +21,17 @@ type Record struct {
 	ID        string        `json:"id"`
 	Time      time.Time     `json:"time"`
 	Trace     string        `json:"trace"`
-	Thing     string        `json:"thing,omitempty"` // the device that the trace began with, where known
+	Parent    string        `json:"parent,omitempty"` // the trace it grew out of: a message's connection, a connection's AssumeRole
+	Thing     string        `json:"thing,omitempty"`  // the device that the trace began with, where known
 	Operation string        `json:"operation,omitempty"`
 	Principal strait.ARN    `json:"principal,omitempty"`
 	KeyID     string        `json:"accessKeyId,omitempty"`
 	Source    string        `json:"source,omitempty"` // peer address
 	Action    strait.Action `json:"action,omitempty"`
 	Resource  strait.ARN    `json:"resource,omitempty"`
-	Effect    string        `json:"effect,omitempty"` // allow, implicit deny, explicit deny; "" for an event
-	Layer     string        `json:"layer,omitempty"`
+	Effect    string        `json:"effect,omitempty"`   // allow, implicit deny, explicit deny; "" for an event
+	Layer     string        `json:"layer,omitempty"`    // who decided; of an event: "certificate", "topic rule", "function"
+	Document  string        `json:"document,omitempty"` // of an event: the name of that certificate, rule or function
 	Refused   []string      `json:"refused,omitempty"`
 	Because   string        `json:"because,omitempty"`
 	Event     string        `json:"event,omitempty"`  // what happened, when no decision was taken
@@ -78,6 +80,7 @@ type entry struct {
 type origin struct {
 	source  string
 	records int
+	broken  bool // a link of it is known to be broken
 }
 
 // repeat is what makes two records the same within a second.
@@ -100,11 +103,11 @@ func NewTrace() string {
 	return hex.EncodeToString(b[:])
 }
 
-func (r *Recorder) decision(c *identity.Caller, operation string, ask Ask, set policy.Set, q policy.Request, d policy.Decision) string {
+func (r *Recorder) decision(c *identity.Caller, parent, operation string, ask Ask, set policy.Set, q policy.Request, d policy.Decision) string {
 	// What was probed or asked per item and refused is no broken link by itself.
 	broken := !d.Allowed() && ask.Mode == Required
 	rec := &Record{
-		Trace: c.Trace, Thing: thingOf(c), Operation: operation, Principal: c.ARN, KeyID: c.KeyID,
+		Trace: c.Trace, Parent: parent, Thing: thingOf(c), Operation: operation, Principal: c.ARN, KeyID: c.KeyID,
 		Action: ask.Action, Resource: ask.Resource, Effect: d.Effect.String(), Layer: string(d.Layer), Broken: broken,
 		Set: set, Request: q, Decision: d,
 	}
@@ -123,7 +126,14 @@ func (r *Recorder) decision(c *identity.Caller, operation string, ask Ask, set p
 // Event records that something happened in a trace for which no decision was
 // taken; broken says that the chain ends here.
 func (r *Recorder) Event(trace, thing, operation, what string, broken bool) {
-	r.add(&Record{Trace: trace, Thing: thing, Operation: operation, Event: what, Broken: broken}, repeat{trace: trace, event: operation + what})
+	r.Note(Record{Trace: trace, Thing: thing, Operation: operation, Event: what, Broken: broken})
+}
+
+// Note is Event with all that is known of it. What comes after a broken link
+// of the same trace is its consequence, and is not recorded as one more: the
+// refusal is to be found, not the failures that it led to.
+func (r *Recorder) Note(e Record) {
+	r.add(&e, repeat{trace: e.Trace, layer: e.Layer, event: e.Operation + e.Event})
 }
 
 // thingOf is the device behind a caller: a connection's client id, or the
@@ -154,6 +164,9 @@ func (r *Recorder) add(rec *Record, key repeat) string {
 	}
 	r.number++
 	rec.Time, rec.Count = now.UTC(), 1
+	if o := r.traces[rec.Trace]; o != nil && o.broken && rec.Event != "" {
+		rec.Broken = false
+	}
 	rec.ID = "d" + strconv.FormatUint(r.number, 36) + "-" + NewTrace()[:6]
 	e := &entry{rec: rec, source: r.sourceOf(rec)}
 	r.makeRoom(e.source)
@@ -196,6 +209,10 @@ func (r *Recorder) keep(e *entry) {
 			r.traces[t] = &origin{source: e.source}
 		}
 		r.traces[t].records++
+		// A message that one of its receivers may not have goes on to the others.
+		if e.rec.Broken && e.rec.Action != "iot:Receive" {
+			r.traces[t].broken = true
+		}
 	}
 }
 
@@ -253,38 +270,4 @@ func (r *Recorder) Trace(id string) []*Record {
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Time.Before(out[j].Time) })
 	return out
-}
-
-// LastTrace returns the records of the latest request of a thing: the trace
-// that was active last among those that did more than connect, or broke.
-func (r *Recorder) LastTrace(thing string) []*Record {
-	all := r.Records()
-	mine := map[string]bool{}
-	for _, rec := range all {
-		if rec.Thing == thing {
-			mine[rec.Trace] = true
-		}
-	}
-	var fallback string
-	for i := len(all) - 1; i >= 0; i-- {
-		rec := all[i]
-		if !mine[rec.Trace] {
-			continue
-		}
-		if rec.Broken || !quiet(rec) {
-			return r.Trace(rec.Trace)
-		}
-		if fallback == "" {
-			fallback = rec.Trace
-		}
-	}
-	if fallback == "" {
-		return nil
-	}
-	return r.Trace(fallback)
-}
-
-// quiet tells whether a record is what every connection begins with.
-func quiet(rec *Record) bool {
-	return rec.Action == "iot:Connect" || rec.Action == "iot:Subscribe"
 }
