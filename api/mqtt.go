@@ -84,7 +84,7 @@ func (m *MQTT) Connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 	trace := NewTrace()
 	c, err := m.caller(in, trace)
 	if err != nil {
-		m.Authorizer.Recorder.Event(trace, in.ClientID, "Connect", plainly(err), true)
+		m.Authorizer.Recorder.Note(strangerAt(in, trace, err))
 		return nil, false, err
 	}
 	// 1. May it connect, in this way, with this will?
@@ -113,6 +113,18 @@ func (m *MQTT) Connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 		conn.expel("the principal is not active any more")
 	}
 	return conn, present, nil
+}
+
+// strangerAt is the record of a client that could not prove who it is.
+func strangerAt(in ConnectInput, trace string, err error) authz.Record {
+	e := authz.Record{Trace: trace, Thing: in.ClientID, Operation: "Connect", Event: plainly(err), Broken: true, Layer: "certificate"}
+	if in.Addr.IsValid() {
+		e.Source = in.Addr.Addr().String()
+	}
+	if in.Certificate != nil {
+		e.Document = "cert/" + identity.CertificateID(in.Certificate)
+	}
+	return e
 }
 
 // caller proves who connects: by the certificate that TLS has proven, or as

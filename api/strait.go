@@ -38,9 +38,11 @@ type getDecisionInput struct {
 	ID string `aws:"path,id"`
 }
 
-// Told is a decision as it is told: the record, and why in prose.
+// Told is a decision as it is told: the record, and why in prose. Of a refusal
+// Document is the one to change.
 type Told struct {
 	authz.Record
+	Summary     string        `json:"summary,omitempty"` // one sentence: what broke, the layer, the document
 	Explanation string        `json:"explanation,omitempty"`
 	Reasons     []ReasonTold  `json:"reasons,omitempty"`
 	Suggestions []SuggestTold `json:"suggestions,omitempty"`
@@ -93,10 +95,15 @@ func (k straitDesk) getDecision(_ context.Context, c Call, in *getDecisionInput)
 
 func tell(r *authz.Record, documents bool) *Told {
 	t := &Told{Record: *r}
+	if r.Event != "" {
+		t.Summary = where(r.Event, r.Layer, r.Document)
+	}
 	if r.Event != "" || !documents {
 		return t
 	}
 	x := policy.Explain(r.Set, r.Request, r.Decision)
+	t.Document = blamed(r, x)
+	t.Summary = where(strings.TrimSuffix(x.Summary, "."), r.Layer, t.Document)
 	t.Explanation = x.Text()
 	for _, reason := range r.Decision.Reasons {
 		o := ReasonTold{Layer: string(reason.Layer), Document: reason.Document, Sid: reason.Sid, Statement: reason.Statement,
@@ -110,6 +117,33 @@ func tell(r *authz.Record, documents bool) *Told {
 		t.Suggestions = append(t.Suggestions, SuggestTold{string(s.Layer), s.Document, s.Statement, s.Also})
 	}
 	return t
+}
+
+// where adds to a sentence who says so.
+func where(sentence, layer, document string) string {
+	switch {
+	case layer == "":
+		return sentence + "."
+	case document == "":
+		return sentence + " (" + layer + ")."
+	}
+	return sentence + " (" + layer + ": " + document + ")."
+}
+
+// blamed is the document that the layer which decided goes by: the one that
+// denies, or allows; where none does, the one to add a statement to.
+func blamed(r *authz.Record, x policy.Explanation) string {
+	for _, reason := range r.Decision.Reasons {
+		if reason.Matched && reason.Layer == r.Decision.Layer && reason.Effect == r.Decision.Effect {
+			return reason.Document
+		}
+	}
+	for _, s := range x.Suggestions {
+		if s.Layer == r.Decision.Layer {
+			return s.Document
+		}
+	}
+	return ""
 }
 
 type listDecisionsInput struct {
@@ -161,14 +195,23 @@ func (k straitDesk) mayTrace(_ context.Context, _ View, _ *Caller, in *getTraceI
 	return ask("strait:ListDecisions", k.arn("thing/"+in.Thing)), nil
 }
 
-func (k straitDesk) getTrace(_ context.Context, _ Call, in *getTraceInput) (*listDecisionsOutput, error) {
+type getTraceOutput struct {
+	Thing     string  `json:"thing"`
+	Broken    *Told   `json:"broken,omitempty"` // the first broken link; absent: none
+	Decisions []*Told `json:"decisions"`
+}
+
+func (k straitDesk) getTrace(_ context.Context, _ Call, in *getTraceInput) (*getTraceOutput, error) {
 	records := k.authorizer.Recorder.LastTrace(in.Thing)
 	if len(records) == 0 {
 		return nil, strait.Errorf(strait.NotFound, "trace", "Nothing is recorded of thing %s: it has not connected, or too long ago.", in.Thing)
 	}
-	out := &listDecisionsOutput{}
+	out := &getTraceOutput{Thing: in.Thing}
 	for _, r := range records {
 		out.Decisions = append(out.Decisions, tell(r, true))
+	}
+	if r := authz.FirstBroken(in.Thing, records); r != nil {
+		out.Broken = tell(r, true)
 	}
 	return out, nil
 }
