@@ -193,13 +193,13 @@ func (s *Server) ruleEvent(e rule.Event) {
 			what += ": " + e.Err.Error()
 		}
 	}
-	s.authorizer.Recorder.Event(e.Trace, "", "Rule", what, broken)
+	s.authorizer.Recorder.Note(authz.Record{Trace: e.Trace, Operation: "Rule", Event: what, Broken: broken, Layer: "topic rule", Document: "rule/" + e.Rule})
 }
 
 // functionEvent writes down what went wrong with an invocation.
 func (s *Server) functionEvent(e function.Event) {
 	what := fmt.Sprintf("function %s %s (attempt %d): %s", e.Function, e.Kind, e.Attempt, firstLine(e.Message))
-	s.authorizer.Recorder.Event(e.Trace, "", "Function", what, true)
+	s.authorizer.Recorder.Note(authz.Record{Trace: e.Trace, Operation: "Function", Event: what, Broken: true, Layer: "function", Document: "function:" + e.Function})
 }
 
 func firstLine(s string) string {
