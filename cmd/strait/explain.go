@@ -26,6 +26,7 @@ type decision struct {
 	ID, Time, Trace, Thing, Operation string
 	Principal, Action, Resource       string
 	Effect, Layer, Because, Event     string
+	Summary                           string
 	Refused                           []string
 	Broken                            bool
 	Count                             int
@@ -73,11 +74,26 @@ func (c *explainCommand) print(raw []byte) error {
 }
 
 func (d *decision) write() {
+	if d.Summary != "" {
+		fmt.Printf("%s: %s\n\n", d.at(), d.Summary)
+	}
 	fmt.Println(d.line())
+	d.why()
+}
+
+func (d *decision) why() {
 	if d.Explanation != "" {
 		fmt.Println()
 		fmt.Println(strings.TrimSpace(d.Explanation))
 	}
+}
+
+// at names the step of a chain.
+func (d *decision) at() string {
+	if d.Operation == "" {
+		return "Decision " + d.ID
+	}
+	return d.Operation
 }
 
 // line is a decision in one line.
@@ -129,38 +145,37 @@ func (c *explainCommand) last(ctx context.Context, s *setup.Session) error {
 	return c.print(ds[0])
 }
 
-// trace prints the chain of the last request and explains its first broken
-// link.
+// trace prints which link of the chain of the thing's last request is broken,
+// then the chain, then why.
 func (c *explainCommand) trace(ctx context.Context, s *setup.Session) error {
-	ds, err := c.list(ctx, s, "/_strait/things/"+url.PathEscape(c.Thing)+"/trace")
+	raw, err := s.Strait(ctx, "/_strait/things/"+url.PathEscape(c.Thing)+"/trace")
 	if err != nil {
 		return err
 	}
-	var broken *decision
-	var all []*decision
-	for _, raw := range ds {
-		d := &decision{}
-		if err := json.Unmarshal(raw, d); err != nil {
-			return fmt.Errorf("read the server's answer: %w", err)
-		}
-		if d.Broken && broken == nil {
-			broken = d
-		}
-		all = append(all, d)
-	}
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"thing": c.Thing, "decisions": ds, "broken": broken})
+		_, err := os.Stdout.Write(append(raw, '\n'))
+		return err
 	}
-	fmt.Printf("The last request of thing %s:\n\n", c.Thing)
-	for _, d := range all {
+	var story struct {
+		Broken    *decision
+		Decisions []*decision
+	}
+	if err := json.Unmarshal(raw, &story); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	b := story.Broken
+	if b == nil {
+		fmt.Printf("No link of the last request of thing %s is broken.\n\n", c.Thing)
+	} else {
+		fmt.Printf("The last request of thing %s breaks at %s: %s\n\n", c.Thing, b.at(), b.Summary)
+	}
+	for _, d := range story.Decisions {
 		fmt.Println(d.line())
 	}
-	fmt.Println()
-	if broken == nil {
-		fmt.Println("No link is broken.")
-		return nil
+	if b != nil {
+		fmt.Println("\nThe first broken link:")
+		fmt.Println(b.line())
+		b.why()
 	}
-	fmt.Println("The first broken link:")
-	broken.write()
 	return nil
 }
