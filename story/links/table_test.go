@@ -80,7 +80,7 @@ var uploadLinks = []link{
 	{"its SourceAccount names the account", invoke, "resource policy", "function:" + functionName, nil, (*house).permissionForOtherAccount},
 	{"its SourceArn", invoke, "resource policy", "", always("without it any rule of the account may invoke, this one, too"), (*house).permissionWithoutArn},
 	{"its SourceAccount", invoke, "resource policy", "", always("the SourceArn holds the account"), (*house).permissionWithoutAccount},
-	{"the function role's trust", start, "trust policy", functionRole, nil, trustOf(functionRole, nobodysTrust)},
+	{"the function role's trust", start, "trust policy", functionRole, nil, (*house).functionRoleDistrusts},
 
 	// What the function may do.
 	{"the function's logs", start, "identity policy", "", always("without AWSLambdaBasicExecutionRole only the logs stop"), detached(functionRole, "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")},
@@ -97,7 +97,7 @@ var uploadLinks = []link{
 // that may do everything in IoT, with a session policy for one topic, and
 // connects by WebSocket.
 var topicLinks = []link{
-	{"the caller's AssumeRole", assume, "identity policy", "of user " + caller, map[variant]string{byARN: "the role's trust names the caller itself"}, userWithout(caller, "sts:AssumeRole")},
+	{"the caller's AssumeRole", assume, "identity policy", "inline policy of arn:aws:iam::123456789012:user/" + caller, map[variant]string{byARN: "the role's trust names the caller itself"}, userWithout(caller, "sts:AssumeRole")},
 	{"the role's trust", assume, "trust policy", topicRole, nil, trustOf(topicRole, nobodysTrust)},
 	{"the role's managed policy", connect, "identity policy", "role/" + topicRole, nil, detached(topicRole, "arn:aws:iam::aws:policy/AWSIoTFullAccess")},
 	{"the session's Connect", connect, "session policy", "session policy of " + client, nil, session("iot:Connect")},

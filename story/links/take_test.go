@@ -12,6 +12,7 @@ import (
 	iottypes "github.com/aws/aws-sdk-go-v2/service/iot/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
 	"strait/vend"
 )
 
@@ -207,6 +208,17 @@ func trustOf(role, document string) func(*house) func() {
 	}
 }
 
+// functionRoleDistrusts takes Lambda out of the trust of a role that a function
+// has already: to give it to one would be refused at once.
+func (h *house) functionRoleDistrusts() func() {
+	restore := trustOf(functionRole, nobodysTrust)(h)
+	h.wired = true
+	return func() {
+		h.wired = false
+		restore()
+	}
+}
+
 func detached(role, policy string) func(*house) func() {
 	return func(h *house) func() {
 		_, err := h.admin.IAM.DetachRolePolicy(h.ctx, &iam.DetachRolePolicyInput{RoleName: &role, PolicyArn: &policy})
@@ -258,7 +270,12 @@ func userWithout(user, action string) func(*house) func() {
 			_, err := h.admin.IAM.PutUserPolicy(h.ctx, &iam.PutUserPolicyInput{UserName: &user, PolicyName: &user, PolicyDocument: &doc})
 			h.must(err)
 		}
-		set(h.without(before, action))
+		if after := h.without(before, action); after != "" {
+			set(after)
+		} else {
+			_, err := h.admin.IAM.DeleteUserPolicy(h.ctx, &iam.DeleteUserPolicyInput{UserName: &user, PolicyName: &user})
+			h.must(err)
+		}
 		return func() { set(before) }
 	}
 }
