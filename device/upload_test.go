@@ -72,9 +72,9 @@ func TestUpload(t *testing.T) {
 		want  []byte
 		parts int
 	}{
-		"nothing":  {device.UploadInput{Body: bytes.NewReader(nil)}, nil, 1},
-		"small":    {device.UploadInput{Body: bytes.NewReader(data[:1000]), Size: 1000}, data[:1000], 1},
-		"parts":    {device.UploadInput{File: file, PartSize: 5 << 20, Concurrency: 2}, data, 3},
+		"nothing": {device.UploadInput{Body: bytes.NewReader(nil)}, nil, 1},
+		"small":   {device.UploadInput{Body: bytes.NewReader(data[:1000]), Size: 1000}, data[:1000], 1},
+		"parts":   {device.UploadInput{File: file, PartSize: 5 << 20, Concurrency: 2}, data, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := test.in

@@ -26,6 +26,8 @@ type dialFlags struct {
 	SigV4    bool   `name:"sigv4" help:"Connect over a WebSocket signed with AWS credentials instead."`
 	Endpoint string `help:"host:port; default STRAIT_MQTT_ENDPOINT, with --sigv4 STRAIT_WSS_ENDPOINT or AWS_ENDPOINT_URL, else what iot:DescribeEndpoint says."`
 	ClientID string `name:"client-id" help:"Name of the connection; policies often want the thing's. Default: a random one."`
+
+	watch bool // tell on standard error when the connection is lost
 }
 
 const connectTime = 15 * time.Second
@@ -40,7 +42,10 @@ func (f *dialFlags) connect(ctx context.Context, keep bool) (*device.Client, err
 	}
 	cfg := device.Config{
 		Endpoint: f.Endpoint, ClientID: f.ClientID, CertFile: f.Cert, KeyFile: f.Key, CAFile: f.CA, CleanSession: !keep,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	if f.watch {
+		// One who stays wants to know when the connection comes and goes.
+		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	if cfg.ClientID == "" {
 		if keep {

@@ -40,6 +40,7 @@ func (c *subCommand) Run(ctx context.Context) error {
 	if c.Count < 0 || c.Timeout < 0 {
 		return usageError{errors.New("--count and --timeout must not be negative")}
 	}
+	c.watch = true
 	d, err := c.connect(ctx, c.Persistent)
 	if err != nil {
 		return err
