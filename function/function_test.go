@@ -270,7 +270,7 @@ func TestInvokeReusesAProcess(t *testing.T) {
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.create(t, "probe", func(f *function.Function) { f.Timeout = 1 })
+	h.create(t, "probe", func(f *function.Function) { f.Timeout = 4 })
 	for _, c := range []struct {
 		event do
 		kind  string
@@ -279,7 +279,7 @@ func TestFailures(t *testing.T) {
 		{do{Do: "error"}, "errorString", "as told"},
 		{do{Do: "panic"}, "string", "as told"},
 		{do{Do: "exit"}, "Runtime.ExitError", "Error: Runtime exited with error: exit status 7"},
-		{do{Do: "sleep", Args: []string{"30s"}}, "Sandbox.Timedout", "Error: Task timed out after 1.00 seconds"},
+		{do{Do: "sleep", Args: []string{"30s"}}, "Sandbox.Timedout", "Error: Task timed out after 4.00 seconds"},
 		{do{Do: "size", Size: 7 << 20}, "Function.ResponseSizeTooLarge", ""},
 	} {
 		res := h.invoke(t, "probe", c.event)

@@ -4,6 +4,7 @@ package local_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"strait/state"
 	"strait/state/local"
@@ -89,7 +91,23 @@ func (d *disk) mount(t *testing.T) {
 	}
 }
 
-func (d *disk) unmount(t *testing.T) { t.Helper(); unmount(t, d.at) }
+// unmount also waits until nobody has the file system any more: a process in a
+// mount namespace of its own (a function under test elsewhere) may hold a copy
+// of the mount, and mounting the image again would then give the one that was
+// shut down.
+func (d *disk) unmount(t *testing.T) {
+	t.Helper()
+	unmount(t, d.at)
+	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		out, err := exec.Command("losetup", "-j", d.image).Output()
+		if err != nil || len(bytes.TrimSpace(out)) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the file system is still in use: %s", out)
+		}
+	}
+}
 
 // powerOff is ioctl EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH
 // (linux/fs/ext4/ext4.h).
