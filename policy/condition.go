@@ -9,39 +9,43 @@ type condition struct {
 	lower  string
 	values []value
 	line   int
+	known  bool // Supplied
 }
 
-// A holding says whether a condition holds, and why in words where the values
-// alone do not tell.
-type holding struct {
-	ok   bool
-	note string
-}
+// A reason for a condition to hold or not that its values alone do not tell.
+type because int
+
+const (
+	byValue    because = iota
+	byAbsence          // the key has no value here
+	byKey              // Strait never supplies the key
+	byVariable         // Strait never supplies the key of a variable
+)
 
 // holds evaluates c for a statement that denies or allows (iam-evaluation §3).
-func (c *condition) holds(ctx Context, deny bool) holding {
+func (c *condition) holds(ctx Context, deny bool) (bool, because) {
 	found := ctx.get(c.lower)
-	if len(found) == 0 && !Supplied(c.lower) {
-		return holding{deny, "Strait never supplies this key, so an Allow that names it never matches and a Deny always does"}
+	if len(found) == 0 && !c.known {
+		return deny, byKey
 	}
 	if c.family == familyNull {
-		return holding{ok: c.null(len(found) == 0)}
+		return c.null(len(found) == 0), byValue
 	}
 	if len(found) == 0 {
-		return holding{c.absent(), absentHint(c.lower)}
+		return c.absent(), byAbsence
 	}
 	for _, v := range found {
 		good, known := c.satisfied(v, ctx)
 		switch {
 		case !known:
-			return holding{deny, "a variable in it names a key that Strait never supplies"}
+			return deny, byVariable
 		case good && (c.set == forAnyValue || c.set == single && !c.negated):
-			return holding{ok: true}
+			return true, byValue
 		case !good && (c.set == forAllValues || c.set == single && c.negated):
-			return holding{}
+			return false, byValue
 		}
 	}
-	return holding{ok: c.set == forAllValues || c.set == single && c.negated}
+	return c.set == forAllValues || c.set == single && c.negated, byValue
 }
 
 // null tells whether one of the values is the truth about absence.
@@ -88,7 +92,7 @@ func (c *condition) satisfied(found string, ctx Context) (good, known bool) {
 }
 
 // miss describes why c does not hold.
-func (c *condition) miss(ctx Context, h holding) *Miss {
+func (c *condition) miss(ctx Context, why because) *Miss {
 	m := &Miss{Part: "condition", Key: c.key, Operator: c.name}
 	var want, notes []string
 	for i := range c.values {
@@ -98,9 +102,22 @@ func (c *condition) miss(ctx Context, h holding) *Miss {
 	}
 	m.Want = strings.Join(want, ", ")
 	m.Found = strings.Join(ctx.get(c.lower), ", ")
-	if h.note != "" {
-		notes = append([]string{h.note}, notes...)
+	if note := c.note(why); note != "" {
+		notes = append([]string{note}, notes...)
 	}
 	m.Note = strings.Join(notes, "; ")
 	return m
+}
+
+// note says a reason in words; "" when the values tell.
+func (c *condition) note(why because) string {
+	switch why {
+	case byKey:
+		return "Strait never supplies this key, so an Allow that names it never matches and a Deny always does"
+	case byVariable:
+		return "a variable in it names a key that Strait never supplies"
+	case byAbsence:
+		return absentHint(c.lower)
+	}
+	return ""
 }

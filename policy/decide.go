@@ -22,13 +22,25 @@ func (s Set) Decide(r Request) Decision {
 	var d Decision
 	var b bits
 	c := s.court(r.Principal.Kind, r.Action)
-	for _, shelf := range s.shelves(c.mode) {
+	shelves := s.shelves(c.mode)
+	count := 0
+	for _, shelf := range shelves {
+		for _, doc := range shelf.docs {
+			count += len(doc.statements)
+		}
+	}
+	w := weigher{request: &r}
+	if count > 0 { // two allocations for all reasons, not one for each
+		d.Reasons, w.misses = make([]Reason, count), make([]Miss, 0, count)
+	}
+	next := 0
+	for _, shelf := range shelves {
 		for _, doc := range shelf.docs {
 			for _, st := range doc.statements {
-				reason, n := st.weigh(r)
+				reason := &d.Reasons[next]
+				next++
 				reason.Layer, reason.Document = shelf.layer, doc.Name
-				d.Reasons = append(d.Reasons, reason)
-				if reason.Matched {
+				if n := w.weigh(st, reason); reason.Matched {
 					b |= bitOf(shelf.layer, st.deny, n)
 				}
 			}
@@ -66,20 +78,32 @@ func note(m mode, who strait.PrincipalKind) string {
 	return ""
 }
 
-// weigh says whether st matches r and, if not, where it fails first.
-func (st *statement) weigh(r Request) (Reason, naming) {
-	reason := Reason{Sid: st.sid, Statement: st.number, Line: st.line, Effect: Allow}
+// A weigher weighs the statements of one request.
+type weigher struct {
+	request *Request
+	misses  []Miss // has room for one of each statement
+}
+
+func (w *weigher) miss(m Miss) *Miss {
+	w.misses = append(w.misses, m)
+	return &w.misses[len(w.misses)-1]
+}
+
+// weigh says in reason whether st matches and, if not, where it fails first.
+func (w *weigher) weigh(st *statement, reason *Reason) naming {
+	reason.Sid, reason.Statement, reason.Line, reason.Effect = st.sid, st.number, st.line, Allow
 	if st.deny {
 		reason.Effect = ExplicitDeny
 	}
-	n := st.named(r.Principal)
+	r := w.request
+	n := st.named(&r.Principal)
 	switch {
 	case n == notNamed:
-		reason.Miss = st.missPrincipal(r.Principal)
+		reason.Miss = w.miss(st.missPrincipal(&r.Principal))
 	case !st.covers(string(r.Action)):
-		reason.Miss = st.missAction(r.Action)
+		reason.Miss = w.miss(Miss{Part: "action", Want: st.wantAction, Found: string(r.Action)})
 	case !st.reaches(string(r.Resource), r.Context):
-		reason.Miss = st.missResource(string(r.Resource), r.Context)
+		reason.Miss = w.miss(st.missResource(string(r.Resource), r.Context))
 	default:
 		reason.Miss = st.missCondition(r.Context)
 	}
@@ -87,7 +111,7 @@ func (st *statement) weigh(r Request) (Reason, naming) {
 	if reason.Matched && st.hasPrincipal {
 		reason.Named = n.String()
 	}
-	return reason, n
+	return n
 }
 
 // covers tells whether the statement is about the action.
@@ -109,9 +133,9 @@ func (st *statement) reaches(resource string, ctx Context) bool {
 	}
 	hit, unsure := false, false
 	for _, a := range st.resources {
-		g, f := a.fill(ctx, st.deny && !st.notResource)
+		ok, f := a.matches(resource, ctx, st.deny && !st.notResource)
 		unsure = unsure || f != filled
-		hit = hit || f == filled && g.match(resource)
+		hit = hit || ok
 	}
 	switch {
 	case !st.notResource:
@@ -122,15 +146,8 @@ func (st *statement) reaches(resource string, ctx Context) bool {
 	return !hit
 }
 
-func (st *statement) missPrincipal(who strait.Principal) *Miss {
-	var want []string
-	for _, p := range st.principals {
-		want = append(want, p.show())
-	}
-	m := &Miss{Part: "principal", Want: strings.Join(want, ", "), Found: string(who.ARN)}
-	if st.notPrincipal {
-		m.Want = "anyone but " + m.Want
-	}
+func (st *statement) missPrincipal(who *strait.Principal) Miss {
+	m := Miss{Part: "principal", Want: st.wantPrincipal, Found: string(who.ARN)}
 	if who.Kind == strait.Anonymous {
 		m.Found = "an anonymous caller"
 	}
@@ -143,31 +160,25 @@ func (st *statement) missPrincipal(who strait.Principal) *Miss {
 	return m
 }
 
-func (st *statement) missAction(action strait.Action) *Miss {
-	m := &Miss{Part: "action", Want: strings.Join(st.actions, ", "), Found: string(action)}
-	if st.notAction {
-		m.Want = "anything but " + m.Want
-	}
-	return m
-}
-
 // missResource describes the pattern that came nearest: the one that failed in
 // the latest part of the ARN and, within it, has most of its beginning right.
-func (st *statement) missResource(resource string, ctx Context) *Miss {
-	m := &Miss{Part: "resource", Found: resource}
+func (st *statement) missResource(resource string, ctx Context) Miss {
+	m := Miss{Part: "resource", Found: resource}
 	best := -1
 	for _, a := range st.resources {
-		near := 0
+		text, notes := a.shown, []string(nil)
 		segment := 0
-		if g, f := a.fill(ctx, false); f == filled {
-			segment = g.miss(resource)
-			near = segment
-		} else if len(a.parts) == segments { // judge the parts before the variable
-			segment = segments
-			near = segments
+		if a.fixed != nil {
+			segment = a.fixed.miss(resource)
+		} else {
+			text, notes = a.show(ctx)
+			if g, f := a.fill(ctx, false); f == filled {
+				segment = g.miss(resource)
+			} else if len(a.parts) == segments { // judge the parts before the variable
+				segment = segments
+			}
 		}
-		text, notes := a.show(ctx)
-		near = near<<16 + common(text, resource)
+		near := segment<<16 + common(text, resource)
 		if near > best {
 			best = near
 			m.Want, m.Segment, m.Note = text, segment, strings.Join(notes, "; ")
@@ -195,8 +206,8 @@ func common(a, b string) int {
 func (st *statement) missCondition(ctx Context) *Miss {
 	for i := range st.conditions {
 		c := &st.conditions[i]
-		if h := c.holds(ctx, st.deny); !h.ok {
-			return c.miss(ctx, h)
+		if ok, why := c.holds(ctx, st.deny); !ok {
+			return c.miss(ctx, why)
 		}
 	}
 	return nil

@@ -1,5 +1,7 @@
 package policy
 
+import "strings"
+
 // A Document is one policy, parsed and compiled; it never changes and may be
 // used by many goroutines.
 type Document struct {
@@ -10,6 +12,7 @@ type Document struct {
 	text       string
 	root       *node
 	statements []*statement
+	index      *index // of many statements; nil of few
 }
 
 // Text returns the text exactly as it was given to Parse.
@@ -38,6 +41,24 @@ type statement struct {
 	resources   []*arnTemplate
 
 	conditions []condition
+
+	// what a Miss says they want
+	wantPrincipal, wantAction string
+}
+
+// prepare writes what every miss of the statement would write again.
+func (st *statement) prepare() {
+	var who []string
+	for _, p := range st.principals {
+		who = append(who, p.show())
+	}
+	st.wantPrincipal, st.wantAction = strings.Join(who, ", "), strings.Join(st.actions, ", ")
+	if st.notPrincipal {
+		st.wantPrincipal = "anyone but " + st.wantPrincipal
+	}
+	if st.notAction {
+		st.wantAction = "anything but " + st.wantAction
+	}
 }
 
 // A SyntaxError says why a text is no policy.

@@ -238,7 +238,7 @@ func nothing(layer Layer, r Request) string {
 	return fmt.Sprintf("There is no identity policy at all: nothing is attached to %s.", holder(r.Principal))
 }
 
-func (s Set) documents(layer Layer) []*Document {
+func (s *Set) documents(layer Layer) []*Document {
 	switch layer {
 	case LayerIdentity:
 		return s.Identity

@@ -83,7 +83,7 @@ func (s Set) Guard(base Request) *Guard {
 
 // add specialises one statement, or leaves it out when it can never match.
 func (g *Guard) add(layer Layer, st *statement) {
-	n := st.named(g.base.Principal)
+	n := st.named(&g.base.Principal)
 	if n == notNamed {
 		return
 	}
@@ -96,8 +96,10 @@ func (g *Guard) add(layer Layer, st *statement) {
 			r.times = append(r.times, c)
 		case c.usesTime():
 			g.slow = true
-		case !c.holds(g.base.Context, st.deny).ok:
-			return
+		default:
+			if ok, _ := c.holds(g.base.Context, st.deny); !ok {
+				return
+			}
 		}
 	}
 	// 2. resources: variables are filled in

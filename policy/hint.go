@@ -77,7 +77,8 @@ func (s Set) why(reason Reason, r Request) string {
 	}
 	for i := range st.conditions {
 		c := &st.conditions[i]
-		m := c.miss(r.Context, c.holds(r.Context, st.deny))
+		_, why := c.holds(r.Context, st.deny)
+		m := c.miss(r.Context, why)
 		found := "has no value"
 		if m.Found != "" {
 			found = "is " + quote(m.Found)

@@ -80,8 +80,10 @@ func (p *parser) document(d *Document) error {
 			return p.fail(faultSameSid, n.line, "", "the Sid %s is there twice", quote(st.sid))
 		}
 		sids[st.sid] = true
+		st.prepare()
 		d.statements = append(d.statements, st)
 	}
+	d.prepare()
 	return nil
 }
 
@@ -285,6 +287,7 @@ func (p *parser) condition(n *node, st *statement) error {
 
 func (p *parser) key(op operator, m member) (condition, error) {
 	c := condition{operator: op, key: m.key, lower: strings.ToLower(m.key), line: m.line}
+	c.known = Supplied(c.lower)
 	items := []*node{m.value}
 	if m.value.kind == nodeList {
 		items = m.value.items

@@ -99,7 +99,7 @@ func isUniqueID(text string) bool {
 // "*" in an Allow leaves out services and certificates (AWS's exact rule for
 // services is unverified), in a Deny it leaves out nobody. A canonical user may
 // be anyone's account: in an Allow it names nobody, in a Deny all who sign.
-func (p principal) names(who strait.Principal, deny bool) naming {
+func (p *principal) names(who *strait.Principal, deny bool) naming {
 	switch who.Kind {
 	case strait.Root, strait.User, strait.AssumedRole:
 		if p.kind == principalCanonical && deny {
@@ -122,7 +122,7 @@ func (p principal) names(who strait.Principal, deny bool) naming {
 }
 
 // namesMember is names for a principal of an account.
-func (p principal) namesMember(who strait.Principal) naming {
+func (p *principal) namesMember(who *strait.Principal) naming {
 	switch p.kind {
 	case principalAny:
 		return namesCaller
@@ -156,13 +156,14 @@ func (p principal) namesMember(who strait.Principal) naming {
 
 // named tells how the statement's Principal names the caller; a statement
 // without one (in a policy of the caller's own) names him.
-func (st *statement) named(who strait.Principal) naming {
+func (st *statement) named(who *strait.Principal) naming {
 	if !st.hasPrincipal {
 		return namesCaller
 	}
 	best := notNamed
 	seen := [namesCaller + 1]bool{}
-	for _, p := range st.principals {
+	for i := range st.principals {
+		p := &st.principals[i]
 		if p.kind == principalCanonical && st.notPrincipal {
 			continue // it cannot be told whom that would leave out
 		}

@@ -13,7 +13,9 @@ type arnTemplate struct {
 	parts [][]token // six, or fewer in a short pattern
 	// short: missing parts count as "*" (iam-evaluation §2; AWS unverified)
 	short bool
-	fixed *arnGlob // set when nothing is left to fill in
+	fixed *arnGlob        // set when nothing is left to fill in
+	shown string          // what show says then
+	globs [segments]*glob // of the parts that have no variables
 }
 
 // readResource reads an element of Resource or NotResource: only its sixth
@@ -65,7 +67,43 @@ func (a *arnTemplate) fix() {
 	if !names(a.tokens, func(string) bool { return true }) {
 		g, _ := a.fill(nil, false)
 		a.fixed = &g
+		a.shown, _ = a.show(nil)
+		return
 	}
+	for i, part := range a.parts {
+		a.globs[i] = template{tokens: part}.fixed()
+	}
+}
+
+// matches is fill and match in one, without allocating where that can be.
+func (a *arnTemplate) matches(text string, ctx Context, guess bool) (bool, filling) {
+	if a.fixed != nil {
+		return a.fixed.match(text), filled
+	}
+	if len(a.parts) < segments {
+		g, f := a.fill(ctx, guess)
+		return f == filled && g.match(text), f
+	}
+	ok := true
+	for i := range segments {
+		part := text
+		if i < segments-1 {
+			var found bool
+			if part, text, found = strings.Cut(text, ":"); !found {
+				ok = false
+			}
+		}
+		if g := a.globs[i]; g != nil {
+			ok = ok && g.match(part)
+			continue
+		}
+		one, f := matchTokens(a.parts[i], ctx, guess, part)
+		if f != filled { // whatever the other parts say
+			return false, f
+		}
+		ok = ok && one
+	}
+	return ok, filled
 }
 
 // fill makes the matcher; see the function fill.

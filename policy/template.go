@@ -15,6 +15,8 @@ const (
 type token struct {
 	kind       tokenKind
 	text       string // of text; the key of a variable, as written
+	lower      string // the key in lower case
+	supplied   bool   // whether the key ever has a value
 	fallback   string // of a variable, where hasDefault
 	hasDefault bool
 }
@@ -72,6 +74,8 @@ func readVariable(text string) token {
 	}
 	key, rest, found := strings.Cut(text, ",")
 	tok := token{kind: tokenVariable, text: strings.TrimSpace(key)}
+	tok.lower = strings.ToLower(tok.text)
+	tok.supplied = Supplied(tok.lower)
 	rest = strings.TrimSpace(rest)
 	if found && len(rest) >= 2 && rest[0] == '\'' && rest[len(rest)-1] == '\'' {
 		tok.fallback, tok.hasDefault = rest[1:len(rest)-1], true
@@ -91,12 +95,11 @@ const (
 // variable returns the value of a variable. Only single values are filled in,
 // and of a certificate's fields only those without * $ + ? # (iot-policies §5).
 func (c Context) variable(tok token) (string, filling) {
-	key := strings.ToLower(tok.text)
-	values := c.get(key)
+	values := c.get(tok.lower)
 	switch {
-	case len(values) == 0 && !Supplied(key):
+	case len(values) == 0 && !tok.supplied:
 		return "", unsupplied
-	case len(values) == 1 && !(strings.HasPrefix(key, certificateKeys) && strings.ContainsAny(values[0], "*$+?#")):
+	case len(values) == 1 && !(strings.HasPrefix(tok.lower, certificateKeys) && strings.ContainsAny(values[0], "*$+?#")):
 		return values[0], filled
 	case len(values) == 0 && tok.hasDefault:
 		return tok.fallback, filled
@@ -129,6 +132,15 @@ func fill(tokens []token, ctx Context, guess bool) (glob, filling) {
 		}
 	}
 	return b.glob(), filled
+}
+
+// fixed returns the glob of a template that has no variables, nil of others.
+func (t template) fixed() *glob {
+	if names(t.tokens, func(string) bool { return true }) {
+		return nil
+	}
+	g, _ := fill(t.tokens, nil, false)
+	return &g
 }
 
 // show returns the source with the variables that have values filled in, for
@@ -174,7 +186,7 @@ func (t template) show(ctx Context) (string, []string) {
 // names tells whether one of the variables' keys satisfies yes.
 func names(tokens []token, yes func(key string) bool) bool {
 	for _, tok := range tokens {
-		if tok.kind == tokenVariable && yes(strings.ToLower(tok.text)) {
+		if tok.kind == tokenVariable && yes(tok.lower) {
 			return true
 		}
 	}

@@ -13,6 +13,7 @@ import (
 // A value is one wanted value of a condition, compiled for its operator.
 type value struct {
 	template
+	fixed  *glob // of strings and booleans without variables
 	arn    *arnTemplate
 	number number
 	date   time.Time
@@ -25,6 +26,8 @@ func readValue(op operator, text string, variables bool) value {
 	v := value{valid: true}
 	v.template = readTemplate(text, op.like, variables && op.variables())
 	switch op.family {
+	case familyString, familyBool:
+		v.fixed = v.template.fixed()
 	case familyARN:
 		v.arn = readARNValue(text, variables)
 	case familyNumeric:
@@ -63,27 +66,13 @@ func (v *value) compare(op operator, found string, ctx Context) outcome {
 	}
 	switch op.family {
 	case familyString, familyBool:
-		g, f := fill(v.tokens, ctx, false)
-		switch {
-		case f == unsupplied:
-			return unknowable
-		case f == unresolved:
-			return differs
-		case op.like:
-			return is(g.match(found))
-		case op.fold || op.family == familyBool:
-			return is(strings.EqualFold(g.chunks[0].text, found))
-		}
-		return is(g.chunks[0].text == found)
+		return v.compareText(op, found, ctx)
 	case familyARN:
-		g, f := v.arn.fill(ctx, false)
-		switch {
-		case f == unsupplied:
+		ok, f := v.arn.matches(found, ctx, false)
+		if f == unsupplied {
 			return unknowable
-		case f == unresolved || !isARN(found):
-			return differs
 		}
-		return is(g.match(found))
+		return is(ok && isARN(found))
 	case familyNumeric:
 		if n, ok := readNumber(found); ok {
 			return is(op.compare.holds(n.order(v.number)))
@@ -102,6 +91,27 @@ func (v *value) compare(op operator, found string, ctx Context) outcome {
 		}
 	}
 	return unreadable
+}
+
+func (v *value) compareText(op operator, found string, ctx Context) outcome {
+	fold := op.fold || op.family == familyBool
+	switch {
+	case v.fixed != nil && fold:
+		return is(strings.EqualFold(v.fixed.chunks[0].text, found))
+	case v.fixed != nil:
+		return is(v.fixed.match(found))
+	case fold:
+		g, f := fill(v.tokens, ctx, false)
+		if f == unsupplied {
+			return unknowable
+		}
+		return is(f == filled && strings.EqualFold(g.chunks[0].text, found))
+	}
+	ok, f := matchTokens(v.tokens, ctx, false, found)
+	if f == unsupplied {
+		return unknowable
+	}
+	return is(ok)
 }
 
 // A number is a whole number where it can be, so that large ones are exact.

@@ -265,19 +265,39 @@ type shelf struct {
 	docs  []*Document
 }
 
-// shelves returns the documents that count in this mode.
-func (s Set) shelves(m mode) []shelf {
-	switch m {
-	case modeMember:
-		return []shelf{{LayerIdentity, s.Identity}, {LayerResource, s.Resource}, {LayerBoundary, s.Boundary}, {LayerSession, s.Session}}
-	case modeTrust:
-		return []shelf{{LayerTrust, s.Trust}, {LayerIdentity, s.Identity}, {LayerBoundary, s.Boundary}, {LayerSession, s.Session}}
-	case modeRoot, modeOutside:
-		return []shelf{{LayerResource, s.Resource}}
-	case modeDevice:
-		return []shelf{{LayerIoT, s.IoT}}
-	case modeTrustService, modeTrustNever:
-		return []shelf{{LayerTrust, s.Trust}}
+// allLayers are the layers of documents in the order of evaluation.
+var allLayers = [...]Layer{LayerTrust, LayerIdentity, LayerResource, LayerBoundary, LayerSession, LayerIoT}
+
+// counts tells whether documents of the layer count in this mode.
+func (m mode) counts(layer Layer) bool {
+	switch layer {
+	case LayerIdentity, LayerBoundary, LayerSession:
+		return m == modeMember || m == modeTrust
+	case LayerResource:
+		return m == modeMember || m == modeRoot || m == modeOutside
+	case LayerTrust:
+		return m == modeTrust || m == modeTrustService || m == modeTrustNever
+	case LayerIoT:
+		return m == modeDevice
 	}
-	return nil
+	return false
+}
+
+// shelf returns the documents of one layer that count in this mode.
+func (s *Set) shelf(m mode, layer Layer) []*Document {
+	if !m.counts(layer) {
+		return nil
+	}
+	return s.documents(layer)
+}
+
+// shelves returns the documents that count in this mode.
+func (s *Set) shelves(m mode) []shelf {
+	out := make([]shelf, 0, len(allLayers))
+	for _, layer := range allLayers {
+		if docs := s.shelf(m, layer); len(docs) > 0 {
+			out = append(out, shelf{layer, docs})
+		}
+	}
+	return out
 }
