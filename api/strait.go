@@ -7,7 +7,6 @@ import (
 	"strait"
 	"strait/authz"
 	"strait/identity"
-	"strait/policy"
 )
 
 // Strait returns the table of what only Strait has: decisions to be read.
@@ -38,37 +37,8 @@ type getDecisionInput struct {
 	ID string `aws:"path,id"`
 }
 
-// Told is a decision as it is told: the record, and why in prose. Of a refusal
-// Document is the one to change.
-type Told struct {
-	authz.Record
-	Summary     string        `json:"summary,omitempty"` // one sentence: what broke, the layer, the document
-	Explanation string        `json:"explanation,omitempty"`
-	Reasons     []ReasonTold  `json:"reasons,omitempty"`
-	Suggestions []SuggestTold `json:"suggestions,omitempty"`
-}
-
-// A ReasonTold is one statement's part in a decision.
-type ReasonTold struct {
-	Layer     string `json:"layer"`
-	Document  string `json:"document"`
-	Sid       string `json:"sid,omitempty"`
-	Statement int    `json:"statement"`
-	Line      int    `json:"line,omitempty"`
-	Effect    string `json:"effect"`
-	Matched   bool   `json:"matched"`
-	Missed    string `json:"missed,omitempty"` // principal, action, resource or condition
-	Want      string `json:"want,omitempty"`
-	Found     string `json:"found,omitempty"`
-}
-
-// A SuggestTold is the smallest change that would allow the request.
-type SuggestTold struct {
-	Layer     string `json:"layer"`
-	Document  string `json:"document"`
-	Statement string `json:"statement"`
-	Also      string `json:"also,omitempty"`
-}
+// Told is a decision as it is told.
+type Told = authz.Told
 
 // mayGet: a caller may always read decisions about itself.
 func (k straitDesk) mayGet(_ context.Context, _ View, c *Caller, in *getDecisionInput) ([]Ask, error) {
@@ -90,60 +60,11 @@ func (k straitDesk) getDecision(_ context.Context, c Call, in *getDecisionInput)
 		return nil, strait.Errorf(strait.NotFound, "decision", "There is no decision %s; only the latest are kept.", in.ID)
 	}
 	// About itself everyone may read what was decided, but not others' documents.
-	return tell(r, c.Verdicts[0].Allowed), nil
+	return k.tell(r, c.Verdicts[0].Allowed), nil
 }
 
-func tell(r *authz.Record, documents bool) *Told {
-	t := &Told{Record: *r}
-	if r.Event != "" {
-		t.Summary = where(r.Event, r.Layer, r.Document)
-	}
-	if r.Event != "" || !documents {
-		return t
-	}
-	x := policy.Explain(r.Set, r.Request, r.Decision)
-	t.Document = blamed(r, x)
-	t.Summary = where(strings.TrimSuffix(x.Summary, "."), r.Layer, t.Document)
-	t.Explanation = x.Text()
-	for _, reason := range r.Decision.Reasons {
-		o := ReasonTold{Layer: string(reason.Layer), Document: reason.Document, Sid: reason.Sid, Statement: reason.Statement,
-			Line: reason.Line, Effect: reason.Effect.String(), Matched: reason.Matched}
-		if m := reason.Miss; m != nil {
-			o.Missed, o.Want, o.Found = m.Part, m.Want, m.Found
-		}
-		t.Reasons = append(t.Reasons, o)
-	}
-	for _, s := range x.Suggestions {
-		t.Suggestions = append(t.Suggestions, SuggestTold{string(s.Layer), s.Document, s.Statement, s.Also})
-	}
-	return t
-}
-
-// where adds to a sentence who says so.
-func where(sentence, layer, document string) string {
-	switch {
-	case layer == "":
-		return sentence + "."
-	case document == "":
-		return sentence + " (" + layer + ")."
-	}
-	return sentence + " (" + layer + ": " + document + ")."
-}
-
-// blamed is the document that the layer which decided goes by: the one that
-// denies, or allows; where none does, the one to add a statement to.
-func blamed(r *authz.Record, x policy.Explanation) string {
-	for _, reason := range r.Decision.Reasons {
-		if reason.Matched && reason.Layer == r.Decision.Layer && reason.Effect == r.Decision.Effect {
-			return reason.Document
-		}
-	}
-	for _, s := range x.Suggestions {
-		if s.Layer == r.Decision.Layer {
-			return s.Document
-		}
-	}
-	return ""
+func (k straitDesk) tell(r *authz.Record, documents bool) *Told {
+	return authz.Tell(r, k.directory, documents)
 }
 
 type listDecisionsInput struct {
@@ -179,7 +100,7 @@ func (k straitDesk) listDecisions(_ context.Context, c Call, in *listDecisionsIn
 			strings.HasPrefix(string(r.Action), "strait:"):
 			continue
 		}
-		out.Decisions = append(out.Decisions, tell(r, true))
+		out.Decisions = append(out.Decisions, k.tell(r, true))
 	}
 	for i, j := 0, len(out.Decisions)-1; i < j; i, j = i+1, j-1 {
 		out.Decisions[i], out.Decisions[j] = out.Decisions[j], out.Decisions[i]
@@ -208,10 +129,10 @@ func (k straitDesk) getTrace(_ context.Context, _ Call, in *getTraceInput) (*get
 	}
 	out := &getTraceOutput{Thing: in.Thing}
 	for _, r := range records {
-		out.Decisions = append(out.Decisions, tell(r, true))
+		out.Decisions = append(out.Decisions, k.tell(r, true))
 	}
 	if r := authz.FirstBroken(in.Thing, records); r != nil {
-		out.Broken = tell(r, true)
+		out.Broken = k.tell(r, true)
 	}
 	return out, nil
 }

@@ -41,6 +41,9 @@ type Record struct {
 	Set      policy.Set      `json:"-"`
 	Request  policy.Request  `json:"-"`
 	Decision policy.Decision `json:"-"`
+
+	number uint64 // in the order of recording
+	told   *Told  // of a record that was read back: what was kept of it
 }
 
 // kept is how many records a Recorder holds; older ones are dropped. share is
@@ -103,7 +106,13 @@ func NewTrace() string {
 	return hex.EncodeToString(b[:])
 }
 
+// decision records d and returns the record's id.
 func (r *Recorder) decision(c *identity.Caller, parent, operation string, ask Ask, set policy.Set, q policy.Request, d policy.Decision) string {
+	return r.add(newRecord(c, parent, operation, ask, set, q, d),
+		repeat{c.Trace, string(ask.Action), string(ask.Resource), string(c.ARN), string(d.Layer), operation, d.Effect})
+}
+
+func newRecord(c *identity.Caller, parent, operation string, ask Ask, set policy.Set, q policy.Request, d policy.Decision) *Record {
 	// What was probed or asked per item and refused is no broken link by itself.
 	broken := !d.Allowed() && ask.Mode == Required
 	rec := &Record{
@@ -120,7 +129,7 @@ func (r *Recorder) decision(c *identity.Caller, parent, operation string, ask As
 			rec.Refused = append(rec.Refused, string(l))
 		}
 	}
-	return r.add(rec, repeat{c.Trace, string(ask.Action), string(ask.Resource), string(c.ARN), string(d.Layer), operation, d.Effect})
+	return rec
 }
 
 // Event records that something happened in a trace for which no decision was
@@ -163,7 +172,7 @@ func (r *Recorder) add(rec *Record, key repeat) string {
 		return again.ID
 	}
 	r.number++
-	rec.Time, rec.Count = now.UTC(), 1
+	rec.Time, rec.Count, rec.number = now.UTC(), 1, r.number
 	if o := r.traces[rec.Trace]; o != nil && o.broken && rec.Event != "" {
 		rec.Broken = false
 	}
