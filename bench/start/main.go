@@ -68,6 +68,7 @@ func run(ctx context.Context, binary string, starts, n int, idle time.Duration) 
 		n, n, certificates, time.Since(begin).Seconds())
 	// 2. Start them in turn.
 	var help, few, many []time.Duration
+	var fewCPU, manyCPU time.Duration
 	for range starts {
 		t, err := runHelp(ctx, binary)
 		if err != nil {
@@ -77,8 +78,13 @@ func run(ctx context.Context, binary string, starts, n int, idle time.Duration) 
 		for _, d := range []struct {
 			data string
 			to   *[]time.Duration
-		}{{empty, &few}, {full, &many}} {
-			err := visit(ctx, binary, d.data, func(h *house.House) error { *d.to = append(*d.to, h.Took); return nil })
+			cpu  *time.Duration
+		}{{empty, &few, &fewCPU}, {full, &many, &manyCPU}} {
+			err := visit(ctx, binary, d.data, func(h *house.House) error {
+				used, _, err := h.CPU()
+				*d.to, *d.cpu = append(*d.to, h.Took), *d.cpu+used
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -92,6 +98,8 @@ func run(ctx context.Context, binary string, starts, n int, idle time.Duration) 
 		p50 := house.Quantile(r.t, 0.5)
 		fmt.Printf("%-24s p50 %7.1f ms   p90 %7.1f ms   %5.2fx of --help\n", r.name, ms(p50), ms(house.Quantile(r.t, 0.9)), float64(p50)/float64(base))
 	}
+	// A busy machine makes the times longer, but hardly the work.
+	fmt.Printf("CPU until ready: empty %.0f ms, full %.0f ms on average\n", ms(fewCPU)/float64(starts), ms(manyCPU)/float64(starts))
 	fmt.Printf("aim: full directory under %.0f ms: %s\n\n", ms(readyAim), met(house.Quantile(many, 0.5) < readyAim))
 	// 3. What is kept when idle.
 	return visit(ctx, binary, full, func(h *house.House) error { return memory(ctx, h, idle) })
