@@ -110,7 +110,7 @@ func (r *rebuilding) name(ch *change) bool {
 
 // bytes are what a file holds.
 func (r *rebuilding) bytes(n *inode) []byte {
-	var b []byte
+	b := make([]byte, 0, n.length)
 	for _, ch := range n.changes {
 		if ch.enter >= r.moment {
 			continue

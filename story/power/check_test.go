@@ -21,9 +21,17 @@ type checking struct {
 	c        *client
 	held     func(*ack) bool // whether the acknowledgement had been given
 	problems []string
-	n        int             // acknowledgements that were checked
-	done     []*upload       // completed by this check
+	n        int       // acknowledgements that were checked
+	done     []*upload // completed by this check
+	seen     []seen
 	woken    map[string]bool // payloads that the sleeper got
+}
+
+// A seen is the state in which a name was found.
+type seen struct {
+	of      map[string][]*version
+	name    string
+	version *version
 }
 
 // check returns what is wrong in the server that c speaks to, and how many
@@ -38,13 +46,22 @@ func (h *history) check(ctx context.Context, c *client, held func(*ack) bool, la
 	k.everyRetained(ctx)
 	k.goesOn(ctx)
 	if lasting {
-		maps.Copy(h.delivered, k.woken)
-		for _, u := range k.done {
-			h.objects[u.key] = []*version{u.whole}
-			u.complete, u.whole.ack.got = true, true
-		}
+		k.settle()
 	}
 	return k.problems, k.n
+}
+
+// settle makes what was seen the state from which the history goes on.
+func (k *checking) settle() {
+	maps.Copy(k.delivered, k.woken)
+	for _, u := range k.done {
+		u.complete = true
+		k.seen = append(k.seen, seen{k.objects, u.key, u.whole})
+	}
+	for _, s := range k.seen {
+		s.version.ack.got = true
+		s.of[s.name] = []*version{s.version}
+	}
 }
 
 func (k *checking) wrong(format string, args ...any) {
@@ -109,6 +126,7 @@ func (k *checking) object(ctx context.Context, key, listed string, allowed []*ve
 	}
 	for _, v := range allowed {
 		if v.there == there && (!there || v.etag == tag && k.sameBytes(key, v, b)) {
+			k.seen = append(k.seen, seen{k.objects, key, v})
 			return
 		}
 	}
@@ -192,13 +210,13 @@ func (k *checking) uploadFailed(ctx context.Context, u *upload, err error) {
 
 // everyName looks for things, roles and certificates.
 func (k *checking) everyName(ctx context.Context) {
-	for name, versions := range k.things {
+	for name := range k.things {
 		_, err := k.c.iot.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: aws.String(name)})
-		k.name("thing "+name, versions, err, "ResourceNotFoundException")
+		k.name(k.things, name, err, "ResourceNotFoundException")
 	}
-	for name, versions := range k.roles {
+	for name := range k.roles {
 		_, err := k.c.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String(name)})
-		k.name("role "+name, versions, err, "NoSuchEntity")
+		k.name(k.roles, name, err, "NoSuchEntity")
 	}
 	for id, a := range k.certs {
 		if !k.held(a) {
@@ -212,17 +230,18 @@ func (k *checking) everyName(ctx context.Context) {
 	}
 }
 
-func (k *checking) name(what string, versions []*version, err error, missing string) {
+func (k *checking) name(of map[string][]*version, name string, err error, missing string) {
 	if err != nil && !is(err, missing) {
-		k.wrong("%s: %v", what, err)
+		k.wrong("%s: %v", name, err)
 		return
 	}
-	for _, v := range k.allowed(versions) {
+	for _, v := range k.allowed(of[name]) {
 		if v.there == (err == nil) {
+			k.seen = append(k.seen, seen{of, name, v})
 			return
 		}
 	}
-	k.wrong("%s: there %t, and should not be so", what, err == nil)
+	k.wrong("thing or role %s: there %t, and should not be so (%v)", name, err == nil, err)
 }
 
 // everyMessage wakes the sleeper: it gets every acknowledged message, those of

@@ -1,6 +1,7 @@
 package power_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -8,8 +9,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
-
-	"bytes"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -33,9 +32,12 @@ type history struct {
 	retained  map[string][]*ack // by topic below r/
 	delivered map[string]bool   // payloads that the sleeper has got and acknowledged for good
 
-	mu    sync.Mutex
-	acked atomic.Int64
-	seed  atomic.Uint64
+	mu     sync.Mutex
+	acked  atomic.Int64
+	target atomic.Int64 // of acked, at which reached is called
+	seed   atomic.Uint64
+
+	reached func()
 }
 
 // A version is one state of a name.
@@ -61,6 +63,13 @@ func newHistory() *history {
 	h := &history{objects: map[string][]*version{}, things: map[string][]*version{}, roles: map[string][]*version{}, certs: map[string]*ack{},
 		sent: map[string][]*ack{}, retained: map[string][]*ack{}, delivered: map[string]bool{}}
 	return h
+}
+
+// answered counts an acknowledgement.
+func (h *history) answered() {
+	if h.acked.Add(1) == h.target.Load() {
+		h.reached()
+	}
 }
 
 // try remembers a change that is about to be tried.
@@ -123,7 +132,8 @@ func (h *history) run(ctx context.Context, c *client, round, steps int) error {
 	start("parts-a", h.multipart)
 	start("parts-bb", h.multipart)
 	start("http", h.publishHTTP)
-	start("control", h.control)
+	start("control-a", h.control)
+	start("control-bb", h.control)
 	for _, name := range []string{"mqtt-a", "mqtt-bb"} {
 		d, err := c.connect(ctx, name, true)
 		if err != nil {
@@ -147,7 +157,7 @@ func (h *history) put(ctx context.Context, c *client, name string, step int, r *
 		if err != nil {
 			return err
 		}
-		h.acked.Add(1)
+		h.answered()
 		return a.by(out.ResultMetadata, nil)
 	}
 	v, b := h.bytes([]int{0, r.IntN(2000), r.IntN(70_000), r.IntN(300_000)}[r.IntN(4)])
@@ -156,7 +166,7 @@ func (h *history) put(ctx context.Context, c *client, name string, step int, r *
 	if err != nil {
 		return err
 	}
-	h.acked.Add(1)
+	h.answered()
 	return a.by(out.ResultMetadata, nil)
 }
 
@@ -174,7 +184,7 @@ func (h *history) multipart(ctx context.Context, c *client, name string, step in
 	h.mu.Lock()
 	h.uploads = append(h.uploads, u)
 	h.mu.Unlock()
-	h.acked.Add(1)
+	h.answered()
 
 	sizes := []int{1 + r.IntN(100_000)}
 	if step%10 == 3 { // parts before the last have at least 5 MiB
@@ -189,7 +199,7 @@ func (h *history) multipart(ctx context.Context, c *client, name string, step in
 		if err := u.send(ctx, c, i); err != nil {
 			return err
 		}
-		h.acked.Add(1)
+		h.answered()
 	}
 	switch step % 5 {
 	case 1:
@@ -200,7 +210,7 @@ func (h *history) multipart(ctx context.Context, c *client, name string, step in
 		if err != nil {
 			return err
 		}
-		h.acked.Add(1)
+		h.answered()
 		return u.aborted.by(out.ResultMetadata, nil)
 	}
 	u.complete = true
@@ -208,7 +218,7 @@ func (h *history) multipart(ctx context.Context, c *client, name string, step in
 	if err := u.finish(ctx, c); err != nil {
 		return err
 	}
-	h.acked.Add(1)
+	h.answered()
 	return nil
 }
 
@@ -251,7 +261,7 @@ func (h *history) publishHTTP(ctx context.Context, c *client, name string, _ int
 		return err
 	}
 	a.got, a.request = true, id
-	h.acked.Add(1)
+	h.answered()
 	return nil
 }
 
@@ -265,7 +275,7 @@ func (h *history) publish(ctx context.Context, d *device, name string, step int,
 	if err := d.publish(ctx, topic, fmt.Sprintf("%s %d", topic, n), step%3 == 0, a); err != nil {
 		return err
 	}
-	h.acked.Add(1)
+	h.answered()
 	return nil
 }
 
@@ -282,7 +292,7 @@ func (h *history) control(ctx context.Context, c *client, name string, step int,
 		h.mu.Lock()
 		h.certs[aws.ToString(out.CertificateId)] = a
 		h.mu.Unlock()
-		h.acked.Add(1)
+		h.answered()
 		return a.by(out.ResultMetadata, nil)
 	case 0, 2, 4, 6, 8:
 		return h.toggle(h.things, id, func(a *ack) error {
@@ -337,6 +347,6 @@ func (h *history) toggle(of map[string][]*version, name string, create, remove f
 	if err := do(a); err != nil {
 		return err
 	}
-	h.acked.Add(1)
+	h.answered()
 	return nil
 }

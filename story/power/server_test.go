@@ -3,10 +3,12 @@ package power_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -14,14 +16,54 @@ import (
 // long makes the tests of this package thorough instead of quick (./do crash).
 func long() bool { return os.Getenv("STRAIT_CRASH_LONG") != "" }
 
-// build makes the real server, with build tags or none.
-func build(t *testing.T, tags string) string {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "strait")
-	if b, err := exec.Command("go", "build", "-tags", tags, "-o", out, "strait/cmd/strait").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, b)
+// plain is the real server, built once for all tests.
+var plain = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "strait-power-")
+	if err != nil {
+		return "", err
 	}
-	return out
+	built = dir
+	binary := filepath.Join(dir, "strait")
+	return binary, goBuild(binary)
+})
+
+// built is the directory that TestMain removes; "" when nothing was built.
+var built string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		os.RemoveAll(built)
+	}
+	os.Exit(code)
+}
+
+// real is the server as it ships.
+func real(t *testing.T) string {
+	t.Helper()
+	binary, err := plain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+// build makes a server with more arguments for go build.
+func build(t *testing.T, more ...string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "strait")
+	if err := goBuild(binary, more...); err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+func goBuild(binary string, more ...string) error {
+	args := append([]string{"build", "-o", binary}, more...)
+	if b, err := exec.Command("go", append(args, "strait/cmd/strait")...).CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, b)
+	}
+	return nil
 }
 
 // A process is a running server.

@@ -38,7 +38,7 @@ type Call struct {
 // never ended come last. A line that cannot be read is an error: a trace with a
 // hole proves nothing.
 func ReadTrace(r io.Reader, fn func(Call) error) error {
-	lines := bufio.NewReaderSize(r, 1<<20)
+	lines := bufio.NewReaderSize(r, 64<<10)
 	begun := map[string]started{} // by thread
 	for n := 1; ; n++ {
 		line, err := lines.ReadString('\n')
