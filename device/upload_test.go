@@ -218,3 +218,30 @@ func TestUploadInput(t *testing.T) {
 		wantKind(t, name, err, strait.Invalid)
 	}
 }
+
+// A device's clock is behind: the server says ExpiredToken first, and the
+// device asks for new credentials and goes on.
+func TestExpiredAtTheServer(t *testing.T) {
+	h := open(t)
+	var behind clock
+	c := h.connect(func(cfg *device.Config) { cfg.Now = behind.Now })
+	ctx := within(t)
+	in := device.UploadInput{Body: bytes.NewReader([]byte("x")), Size: 1, Key: "x", Duration: 15 * time.Minute}
+	creds := c.Credentials(device.CredentialsOptions{Duration: in.Duration})
+	if _, err := c.Upload(ctx, in); err != nil {
+		t.Fatal(err)
+	}
+	before, err := creds.Grant(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.clock.move(16 * time.Minute)
+	behind.move(9 * time.Minute)
+	if _, err := c.Upload(ctx, in); err != nil {
+		t.Fatal(err)
+	}
+	after, err := creds.Grant(ctx)
+	if err != nil || after.AccessKeyID == before.AccessKeyID {
+		t.Errorf("the credentials are still those that the server would not have (%v)", err)
+	}
+}
