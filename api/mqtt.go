@@ -137,21 +137,30 @@ func (m *MQTT) caller(in ConnectInput, trace string) (Caller, error) {
 	case in.Certificate == nil:
 		return c, strait.Errorf(strait.Unauthenticated, "certificate", "the client showed no certificate")
 	default:
-		rec := m.Directory.CertificateByID(identity.CertificateID(in.Certificate))
-		now := m.Now()
-		switch {
-		case rec == nil:
-			return c, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s is not registered", identity.CertificateID(in.Certificate))
-		case rec.Status != identity.Active:
-			return c, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s is %s; only an ACTIVE one may connect (iot update-certificate --new-status ACTIVE)", rec.ID, rec.Status)
-		case now.Before(in.Certificate.NotBefore) || now.After(in.Certificate.NotAfter):
-			return c, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s is not valid now (%s to %s)", rec.ID, in.Certificate.NotBefore.Format(time.RFC3339), in.Certificate.NotAfter.Format(time.RFC3339))
+		var err error
+		if c, err = m.Certified(in.Certificate); err != nil {
+			return c, err
 		}
-		c = Caller{Principal: m.Directory.ForCertificate(rec), Certificate: in.Certificate}
 	}
 	c.ClientID, c.Trace = in.ClientID, trace
 	c.IP, c.Secure, c.Domain = in.Addr.Addr(), in.Secure, in.Domain
 	return c, nil
+}
+
+// Certified returns the caller that holds crt, which TLS has proven: it must be
+// registered, ACTIVE and valid now.
+func (m *MQTT) Certified(crt *x509.Certificate) (Caller, error) {
+	rec := m.Directory.CertificateByID(identity.CertificateID(crt))
+	now := m.Now()
+	switch {
+	case rec == nil:
+		return Caller{}, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s is not registered", identity.CertificateID(crt))
+	case rec.Status != identity.Active:
+		return Caller{}, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s is %s; only an ACTIVE one may connect (iot update-certificate --new-status ACTIVE)", rec.ID, rec.Status)
+	case now.Before(crt.NotBefore) || now.After(crt.NotAfter):
+		return Caller{}, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s is not valid now (%s to %s)", rec.ID, crt.NotBefore.Format(time.RFC3339), crt.NotAfter.Format(time.RFC3339))
+	}
+	return Caller{Principal: m.Directory.ForCertificate(rec), Certificate: crt}, nil
 }
 
 func (m *MQTT) mayConnect(g *authz.Guard, in ConnectInput, trace string) error {

@@ -26,7 +26,10 @@ type Config struct {
 
 	MQTT  []string // mutual TLS
 	HTTPS []string
-	HTTP  []string // not encrypted; meant for loopback
+	// HTTPSCert is HTTPS that asks every client for a certificate: publishing
+	// with one, on 8443 with AWS.
+	HTTPSCert []string
+	HTTP      []string // not encrypted; meant for loopback
 
 	ReadyFile      string // written when every listener answers; "" for none
 	TrustFunctions bool   // run functions' processes even where they cannot be confined

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-type listeners struct{ mqtt, https, http []net.Listener }
+type listeners struct{ mqtt, https, certs, http []net.Listener }
 
 // ALPN names (iot-mqtt.md, section 1).
 const (
@@ -27,7 +27,7 @@ func (s *Server) openListeners(ctx context.Context) error {
 	for _, kind := range []struct {
 		to    *[]net.Listener
 		addrs []string
-	}{{&s.listeners.mqtt, s.cfg.MQTT}, {&s.listeners.https, s.cfg.HTTPS}, {&s.listeners.http, s.cfg.HTTP}} {
+	}{{&s.listeners.mqtt, s.cfg.MQTT}, {&s.listeners.https, s.cfg.HTTPS}, {&s.listeners.certs, s.cfg.HTTPSCert}, {&s.listeners.http, s.cfg.HTTP}} {
 		for _, a := range kind.addrs {
 			if a == "" {
 				continue
@@ -62,9 +62,7 @@ func webTLS(cert tls.Certificate) *tls.Config {
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
 		NextProtos: []string{"http/1.1", alpnMQTT},
 	}
-	asking := plain.Clone()
-	asking.ClientAuth = tls.RequestClientCert
-	asking.NextProtos = []string{alpnMQTT, "http/1.1"}
+	asking := askingTLS(cert)
 	plain.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if slices.Contains(hello.SupportedProtos, alpnMQTT) || slices.Contains(hello.SupportedProtos, alpnHTTP) ||
 			strings.Contains(hello.ServerName, ".credentials.iot.") {
@@ -73,6 +71,15 @@ func webTLS(cert tls.Certificate) *tls.Config {
 		return nil, nil
 	}
 	return plain
+}
+
+// askingTLS is for listeners of HTTPS that always ask for a certificate, as AWS
+// does on 8443; who it is, is decided by what is asked for.
+func askingTLS(cert tls.Certificate) *tls.Config {
+	return &tls.Config{
+		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
+		ClientAuth: tls.RequestClientCert, NextProtos: []string{alpnMQTT, "http/1.1"},
+	}
 }
 
 // quiet hands net/http's own complaints (broken handshakes of strangers) to

@@ -16,6 +16,7 @@ import (
 type Ready struct {
 	MQTT        []string `json:"mqtt"`
 	HTTPS       []string `json:"https"`
+	HTTPSCert   []string `json:"httpsCert,omitempty"`
 	HTTP        []string `json:"http"`
 	CA          string   `json:"ca"`          // file with the authority's certificate
 	Credentials string   `json:"credentials"` // AWS shared-credentials file of the user admin
@@ -41,7 +42,7 @@ func addresses(ls []net.Listener) []string {
 // announce fills in what is ready, and writes the ready files, each whole.
 func (s *Server) announce(context.Context) error {
 	s.ready = Ready{
-		MQTT: addresses(s.listeners.mqtt), HTTPS: addresses(s.listeners.https), HTTP: addresses(s.listeners.http),
+		MQTT: addresses(s.listeners.mqtt), HTTPS: addresses(s.listeners.https), HTTPSCert: addresses(s.listeners.certs), HTTP: addresses(s.listeners.http),
 		CA: s.authority.File(), Credentials: s.credentialsFile(), Data: s.cfg.Data,
 		Region: s.cfg.Place.Region, Account: s.cfg.Place.Account, PID: os.Getpid(),
 	}

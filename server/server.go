@@ -184,7 +184,7 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	messages := &mqtt.Server{Connector: connector{s.mqtt}, Log: s.cfg.Log}
 	web, err := http.New(http.Door{
-		Corridor: s.corridor, Services: s.services(), Identify: s.identify, Hosts: s.cfg.names(), Region: s.cfg.Place.Region, Log: s.cfg.Log,
+		Corridor: s.corridor, Services: s.services(), Identify: s.identify, Certified: s.mqtt.Certified, Hosts: s.cfg.names(), Region: s.cfg.Place.Region, Log: s.cfg.Log,
 		WebSocket: func(w nethttp.ResponseWriter, r *nethttp.Request, c api.Caller) { messages.Upgrade(w, r, c) },
 	})
 	if err != nil {
@@ -195,6 +195,9 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	for _, l := range s.listeners.https {
 		s.serveWeb(tls.NewListener(l, webTLS(cert)), web, messages)
+	}
+	for _, l := range s.listeners.certs {
+		s.serveWeb(tls.NewListener(l, askingTLS(cert)), web, messages)
 	}
 	for _, l := range s.listeners.http {
 		s.serveWeb(l, web, messages)

@@ -19,6 +19,7 @@ type serveCommand struct {
 	Host           []string `default:"localhost" help:"Names that the server's certificate is made for; wildcards allowed."`
 	MQTT           []string `name:"mqtt" default:":8883" help:"Address for MQTT with certificates; repeatable, empty for none."`
 	HTTPS          []string `name:"https" default:":8443" help:"Address for HTTPS and MQTT over WebSocket; repeatable, empty for none."`
+	HTTPSCert      []string `name:"https-cert" help:"Address for HTTPS with a device's certificate (publishing); off by default."`
 	HTTP           []string `name:"http" default:"127.0.0.1:4566" help:"Address for plain HTTP; keep it on loopback."`
 	ReadyFile      string   `help:"Write one JSON object to this file when everything listens." type:"path"`
 	TrustFunctions bool     `help:"Run functions' processes even where they cannot be confined."`
@@ -34,7 +35,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	s, err := server.Start(ctx, server.Config{
 		Data: c.Data, Place: strait.Place{Region: c.Region, Account: c.Account}, Hosts: c.Host,
-		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTP: c.HTTP, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Log: log,
+		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTPSCert: c.HTTPSCert, HTTP: c.HTTP, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Log: log,
 	})
 	if err != nil {
 		return err
@@ -44,7 +45,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	for _, l := range []struct {
 		what  string
 		addrs []string
-	}{{"mqtt ", r.MQTT}, {"https", r.HTTPS}, {"http ", r.HTTP}} {
+	}{{"mqtt ", r.MQTT}, {"https", r.HTTPS}, {"https with certificates", r.HTTPSCert}, {"http ", r.HTTP}} {
 		if len(l.addrs) > 0 {
 			fmt.Printf("  %s  %s\n", l.what, strings.Join(l.addrs, " "))
 		}

@@ -13,6 +13,7 @@ package http
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -36,6 +37,9 @@ type Door struct {
 	// Identify proves the caller of a signed request. The Options say what
 	// the service needs; time and regions are filled in behind it.
 	Identify func(claim *sigv4.Claim, o sigv4.Options) (api.Caller, error)
+	// Certified proves the caller of a request to the data plane that is not
+	// signed but came over TLS with a certificate.
+	Certified func(crt *x509.Certificate) (api.Caller, error)
 	// WebSocket takes over a request for /mqtt, once its caller is proven.
 	WebSocket func(w http.ResponseWriter, r *http.Request, c api.Caller)
 	// Hosts are the names of this server without "*."; a bucket's name may
@@ -164,6 +168,10 @@ func (d *Door) serve(x *exchange, p protocol) (any, *api.Operation, error) {
 // identify proves the caller and prepares the body that goes with the proof.
 func (d *Door) identify(x *exchange) (api.Caller, error) {
 	s3 := x.service.Protocol == "rest-xml"
+	if x.claim == nil && x.service.Name == "iotdata" && x.r.TLS != nil && len(x.r.TLS.PeerCertificates) > 0 {
+		c, err := d.Certified(x.r.TLS.PeerCertificates[0])
+		return d.known(x, c), err
+	}
 	if x.claim == nil {
 		return d.known(x, api.Caller{Principal: strait.Principal{Kind: strait.Anonymous}}), nil
 	}
