@@ -68,8 +68,7 @@ func (c *clients) condition(cond string) (bool, error) {
 		c.have = map[string]bool{}
 	}
 	if path, ok := ours[name]; ok {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(c.bin, name), path)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(c.bin, name), path)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return false, fmt.Errorf("build %s: %w\n%s", name, err, out)
 		}

@@ -104,7 +104,7 @@ func settle(e *testscript.Env, r server.Ready, bin string) error {
 	for name, value := range map[string]string{
 		"PATH":             bin + string(filepath.ListSeparator) + os.Getenv("PATH"),
 		"HOME":             e.WorkDir,
-		"AWS_ENDPOINT_URL": "https://localhost:" + https, "HTTPS_PORT": https, "MQTT_PORT": mqtt,
+		"AWS_ENDPOINT_URL": "https://localhost:" + https, "HTTPS_PORT": https, "MQTT_PORT": mqtt, "STRAIT_MQTT_ENDPOINT": "localhost:" + mqtt,
 		"AWS_REGION": r.Region, "AWS_DEFAULT_REGION": r.Region, "REGION": r.Region, "ACCOUNT": r.Account,
 		"AWS_SHARED_CREDENTIALS_FILE": credentials, "AWS_CONFIG_FILE": filepath.Join(e.WorkDir, ".aws-config"),
 		"AWS_PROFILE": "default", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1", "AWS_PAGER": "",
