@@ -13,7 +13,7 @@ import (
 // a refusal, Document is the one to change.
 type Told struct {
 	Record
-	Summary     string         `json:"summary,omitempty"` // one sentence: what broke, the layer, the document
+	Summary     string         `json:"summary,omitempty"` // what broke, the layer, the document; what came nearest
 	Explanation string         `json:"explanation,omitempty"`
 	Reasons     []ReasonTold   `json:"reasons,omitempty"`
 	Suggestions []SuggestTold  `json:"suggestions,omitempty"`
@@ -67,6 +67,9 @@ func Tell(r *Record, d *identity.Directory, documents bool) *Told {
 	x := policy.Explain(r.Set, r.Request, r.Decision)
 	t.Document = blamed(r, x)
 	t.Summary = where(strings.TrimSuffix(x.Summary, "."), r.Layer, t.Document)
+	if !r.Decision.Allowed() && len(x.Lines) > 0 {
+		t.Summary += " " + x.Lines[0] // what came nearest, and where it missed
+	}
 	t.Explanation = x.Text()
 	for _, reason := range r.Decision.Reasons {
 		o := ReasonTold{Layer: string(reason.Layer), Document: reason.Document, Sid: reason.Sid, Statement: reason.Statement,
