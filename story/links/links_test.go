@@ -118,6 +118,10 @@ func (p pattern) breaks(h *house, l link) {
 	if b.step() != l.step || b.Layer != l.layer {
 		h.t.Errorf("broken is the step %q, by the layer %q; want %q, %q:\n%s", b.step(), b.Layer, l.step, l.layer, h.explain(about))
 	}
-	// 3. What a person reads.
+	// 3. The failures that it leads to do not hide it.
+	if last := h.last(); last.step() != l.step {
+		h.t.Errorf("the last refusal is not this one, but %+v", last)
+	}
+	// 4. What a person reads.
 	h.explains(about, []string{b.Operation, l.layer, l.document})
 }

@@ -119,6 +119,7 @@ func (h *house) explains(thing string, words []string) {
 	h.t.Helper()
 	text := h.explain(thing)
 	first, _, _ := strings.Cut(text, "\n")
+	h.t.Log(first)
 	for _, w := range words {
 		if !strings.Contains(first, w) {
 			h.t.Errorf("the first line of strait explain lacks %q:\n%s", w, text)

@@ -42,7 +42,7 @@ type link struct {
 	step step // what breaks without it
 
 	// What strait explain has to say of it: who refuses, and a part of the
-	// document's name.
+	// document's name, or of what it says in there.
 	layer    string
 	document string
 
@@ -76,8 +76,8 @@ var uploadLinks = []link{
 	// The rule and its function.
 	{"the rule enabled", match, "topic rule", ruleName, nil, (*house).ruleDisabled},
 	{"the function's permission", invoke, "resource policy", "function:" + functionName, nil, (*house).permissionRemoved},
-	{"its SourceArn names the rule", invoke, "resource policy", "function:" + functionName, nil, (*house).permissionForOtherRule},
-	{"its SourceAccount names the account", invoke, "resource policy", "function:" + functionName, nil, (*house).permissionForOtherAccount},
+	{"its SourceArn names the rule", invoke, "resource policy", "AWS:SourceArn ArnLike", nil, (*house).permissionForOtherRule},
+	{"its SourceAccount names the account", invoke, "resource policy", "AWS:SourceAccount StringEquals", nil, (*house).permissionForOtherAccount},
 	{"its SourceArn", invoke, "resource policy", "", always("without it any rule of the account may invoke, this one, too"), (*house).permissionWithoutArn},
 	{"its SourceAccount", invoke, "resource policy", "", always("the SourceArn holds the account"), (*house).permissionWithoutAccount},
 	{"the function role's trust", start, "trust policy", functionRole, nil, (*house).functionRoleDistrusts},
