@@ -45,8 +45,9 @@ type Server struct {
 	sts        api.Service
 	iotdata    api.Service
 
-	listeners listeners
-	ready     Ready
+	openObjects func() (*dir.Store, error)
+	listeners   listeners
+	ready       Ready
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -87,6 +88,19 @@ func (s *Server) openFacts(ctx context.Context) (err error) {
 		return err
 	}
 	s.later(s.store.Close)
+	// Objects are looked through while the directory is read: each takes its
+	// time with many of them.
+	open := sync.OnceValues(func() (*dir.Store, error) {
+		return dir.Open(filepath.Join(s.cfg.Data, "objects"), s.store, dir.Options{Now: s.cfg.Now, Log: s.cfg.Log})
+	})
+	s.openObjects = open
+	s.later(func() error {
+		if o, err := open(); err == nil {
+			return o.Close()
+		}
+		return nil // whoever opens tells why not
+	})
+	go open()
 	if s.issuer, err = credential.Open(s.cfg.Data, s.cfg.Now); err != nil {
 		return err
 	}
@@ -129,10 +143,9 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 	s.corridor = &api.Corridor{Directory: s.directory, Authorizer: s.authorizer, Log: s.cfg.Log}
 	s.mqtt = &api.MQTT{Directory: s.directory, Authorizer: s.authorizer, Now: s.cfg.Now, Log: s.cfg.Log}
 
-	if s.objects, err = dir.Open(filepath.Join(s.cfg.Data, "objects"), s.store, dir.Options{Now: s.cfg.Now, Log: s.cfg.Log}); err != nil {
+	if s.objects, err = s.openObjects(); err != nil {
 		return err
 	}
-	s.later(s.objects.Close)
 	if s.rules, err = rule.Open(ctx, rule.Config{Store: s.store, Invoker: s, Now: s.cfg.Now, Log: s.cfg.Log, Events: s.ruleEvent, Place: s.cfg.Place}); err != nil {
 		return err
 	}
