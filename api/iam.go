@@ -17,12 +17,12 @@ import (
 // IAM returns the table of Identity and Access Management
 // (iam-control-plane.md): roles in iamrole.go, users in iamuser.go, their keys
 // in iamkey.go, what roles and users have in common in iamholder.go, managed
-// policies in iampolicy.go and iamversion.go.
+// policies in iampolicy.go and iamversion.go, simulations in iamsimulate.go.
 func IAM(d *identity.Directory) Service {
 	k := iamDesk{d}
 	return Service{
 		Name: "iam", Scopes: []string{"iam"}, Version: "2010-05-08", Protocol: "query", Namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
-		Operations: slices.Concat(k.roles(), k.users(), k.keys(), k.policies(), k.versions(),
+		Operations: slices.Concat(k.roles(), k.users(), k.keys(), k.policies(), k.versions(), k.simulations(),
 			iamHolder{d, "Role"}.operations(), iamHolder{d, "User"}.operations()),
 	}
 }

@@ -18,6 +18,7 @@ func Strait(d *identity.Directory, a *authz.Authorizer) Service {
 			op("GetDecision", "GET /_strait/decisions/{id}", k.mayGet, k.getDecision),
 			op("ListDecisions", "GET /_strait/decisions", k.mayList, k.listDecisions),
 			op("GetTrace", "GET /_strait/things/{thing}/trace", k.mayTrace, k.getTrace),
+			op("SimulateDecision", "POST /_strait/simulate", k.maySimulate, k.simulateDecision),
 		},
 	}
 }
