@@ -4,83 +4,167 @@ import "strings"
 
 // Allowed is Decide(r).Allowed() without the reasons, for callers that need
 // none: it stops at the first Deny that matches and allocates next to nothing.
-func (s Set) Allowed(r Request) bool {
-	c := s.court(r.Principal.Kind, r.Action)
-	var b bits
+func (s *Set) Allowed(r Request) bool {
+	w := quickWeigher{request: &r, court: s.court(r.Principal.Kind, r.Action)}
 	var buffer [64]byte
-	action := lowerInto(buffer[:0], string(r.Action))
-	for layer := range allLayers {
-		for _, doc := range s.shelf(c.mode, allLayers[layer]) {
+	w.action = lowerInto(buffer[:0], string(r.Action))
+	for i := range allLayers {
+		layer := allLayers[i]
+		docs := s.shelf(w.court.mode, layer)
+		if len(docs) == 0 {
+			continue
+		}
+		w.layer, w.adds = layer, [2]bits{bitOf(layer, false, namesCaller), bitOf(layer, true, namesCaller)}
+		for _, doc := range docs {
 			if doc.index == nil {
-				for _, st := range doc.statements {
-					if b |= st.adds(&r, allLayers[layer], b); b&anyDeny != 0 {
-						return false
-					}
-				}
-				continue
+				w.all(doc.entries)
+			} else {
+				w.all(doc.index.exact[string(w.action)])
+				w.all(doc.index.others)
 			}
-			for _, list := range [...][]*statement{doc.index.exact[string(action)], doc.index.others} {
-				for _, st := range list {
-					if b |= st.adds(&r, allLayers[layer], b); b&anyDeny != 0 {
-						return false
-					}
-				}
+			if w.bits&anyDeny != 0 {
+				return false
 			}
 		}
 	}
-	return c.allows(b)
+	return w.court.allows(w.bits)
 }
 
-// adds returns what st adds to the bits b so far; nothing when it does not
-// match or would add nothing new.
-func (st *statement) adds(r *Request, layer Layer, b bits) bits {
-	if !st.covers(string(r.Action)) {
-		return 0
-	}
-	n := st.named(&r.Principal)
-	if n == notNamed {
-		return 0
-	}
-	add := bitOf(layer, st.deny, n)
-	if b&add != 0 || !st.reaches(string(r.Resource), r.Context) {
-		return 0
-	}
-	for i := range st.conditions {
-		if ok, _ := st.conditions[i].holds(r.Context, st.deny); !ok {
-			return 0
+// An entry is one statement for one of its actions and, where that is simple,
+// one of its resources: a first sieve that lies in a row with others.
+type entry struct {
+	action   string // in lower case, without a star at its end
+	how      quickHow
+	deny     bool
+	resource quick
+	st       *statement
+}
+
+// A quickWeigher adds up what matches.
+type quickWeigher struct {
+	request *Request
+	court   court
+	action  []byte // in lower case
+	layer   Layer
+	adds    [2]bits // of an Allow and a Deny that name the caller
+	bits    bits
+}
+
+func (w *quickWeigher) all(list []entry) {
+	resource := string(w.request.Resource)
+	for i := range list {
+		e := &list[i]
+		switch e.how {
+		case quickExact:
+			if string(w.action) != e.action {
+				continue
+			}
+		case quickPrefix:
+			if len(w.action) < len(e.action) || string(w.action[:len(e.action)]) != e.action {
+				continue
+			}
+		case quickNot:
+			if !e.st.covers(string(w.request.Action)) {
+				continue
+			}
+		}
+		hit, sure := e.resource.match(resource)
+		if sure && !hit {
+			continue
+		}
+		add := w.adds[0]
+		if e.deny {
+			add = w.adds[1]
+		}
+		if e.st.hasPrincipal {
+			n := e.st.named(&w.request.Principal)
+			if n == notNamed {
+				continue
+			}
+			add = bitOf(w.layer, e.deny, n)
+		}
+		if w.bits&add != add && (sure || e.st.reaches(resource, w.request.Context)) && e.st.met(w.request.Context) {
+			w.bits |= add
 		}
 	}
-	return add
+}
+
+// met tells whether all conditions hold.
+func (st *statement) met(ctx Context) bool {
+	for i := range st.conditions {
+		if ok, _ := st.conditions[i].holds(ctx, st.deny); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // An index finds the statements about an action. It leaves out none: what is
 // not listed under its action is among the others.
 type index struct {
-	exact  map[string][]*statement // by action in lower case
-	others []*statement            // with wildcards, or NotAction
+	exact  map[string][]entry // by action in lower case
+	others []entry            // with wildcards, or NotAction
 }
 
-// indexFrom is the number of statements from which an index pays.
-const indexFrom = 8
+const (
+	indexFrom  = 8 // entries from which an index pays
+	mostSingle = 4 // resources of a statement that get an entry each
+)
 
 func (d *Document) prepare() {
-	if len(d.statements) < indexFrom {
+	for _, st := range d.statements {
+		d.entries = st.entries(d.entries)
+	}
+	if len(d.entries) < indexFrom {
 		return
 	}
-	d.index = &index{exact: map[string][]*statement{}}
-	for _, st := range d.statements {
-		if st.notAction || strings.ContainsAny(st.wantAction, "*?") {
-			d.index.others = append(d.index.others, st)
-			continue
-		}
-		for _, a := range st.actions {
-			key := string(lowerInto(nil, a))
-			list := d.index.exact[key]
-			if len(list) == 0 || list[len(list)-1] != st { // it may name one twice
-				d.index.exact[key] = append(list, st)
-			}
+	d.index = &index{exact: map[string][]entry{}}
+	for _, e := range d.entries {
+		if e.how == quickExact {
+			d.index.exact[e.action] = append(d.index.exact[e.action], e)
+		} else {
+			d.index.others = append(d.index.others, e)
 		}
 	}
+	d.entries = nil
+}
+
+// entries appends those of st to list.
+func (st *statement) entries(list []entry) []entry {
+	resources := []quick{{}}
+	switch {
+	case st.anyResource:
+		resources[0].how = quickAll
+	case !st.notResource && len(st.resources) <= mostSingle:
+		resources = nil
+		for _, a := range st.resources {
+			q := quick{}
+			if a.fixed != nil {
+				q = a.fixed.quick
+			}
+			resources = append(resources, q)
+		}
+	}
+	actions := st.actions
+	if st.notAction {
+		actions = []string{""}
+	}
+	for _, a := range actions {
+		e := entry{deny: st.deny, st: st}
+		a = string(lowerInto(nil, a))
+		switch wild := strings.IndexAny(a, "*?"); {
+		case st.notAction || wild >= 0 && (wild < len(a)-1 || a[wild] == '?'):
+		case wild >= 0:
+			e.how, e.action = quickPrefix, a[:wild]
+		default:
+			e.how, e.action = quickExact, a
+		}
+		for _, q := range resources {
+			e.resource = q
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // lowerInto appends s in lower case, as foldMatch understands it.

@@ -12,7 +12,8 @@ type Document struct {
 	text       string
 	root       *node
 	statements []*statement
-	index      *index // of many statements; nil of few
+	entries    []entry // of few statements
+	index      *index  // of many
 }
 
 // Text returns the text exactly as it was given to Parse.

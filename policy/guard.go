@@ -35,10 +35,19 @@ type Guard struct {
 	marks []time.Time // when a condition on the time may change, sorted
 }
 
-// A shortlist is the rules about one action.
+// A shortlist is the rules about one action, each as often as it has
+// resources, so that most are told by a look at a text.
 type shortlist struct {
 	action strait.Action
-	rules  []rule
+	rows   []row
+}
+
+// A row is a rule for one of its resources.
+type row struct {
+	quick quick
+	adds  bits
+	plain bool // quick tells all: there is nothing else to look at
+	rule  *rule
 }
 
 // A rule is a statement of which nothing is left to evaluate but the action,
@@ -71,9 +80,9 @@ func (s Set) Guard(base Request) *Guard {
 	slices.SortFunc(g.marks, time.Time.Compare)
 	for _, action := range [...]strait.Action{"iot:Publish", "iot:Receive", "iot:Subscribe", "iot:RetainPublish", "iot:Connect"} {
 		list := shortlist{action: action}
-		for _, r := range g.rules {
-			if r.st.covers(string(action)) {
-				list.rules = append(list.rules, r)
+		for i := range g.rules {
+			if r := &g.rules[i]; r.st.covers(string(action)) {
+				list.rows = r.rows(list.rows)
 			}
 		}
 		g.known = append(g.known, list)
@@ -141,7 +150,7 @@ func (g *Guard) Check(action strait.Action, resource strait.ARN, now time.Time, 
 	}
 	for i := range g.known {
 		if g.known[i].action == action {
-			return g.court.allows(weighAll(g.known[i].rules, "", string(resource), now))
+			return g.court.allows(weighRows(g.known[i].rows, string(resource), now))
 		}
 	}
 	if takesRole(action) { // another mode than that of the connection
@@ -150,13 +159,46 @@ func (g *Guard) Check(action strait.Action, resource strait.ARN, now time.Time, 
 	return g.court.allows(weighAll(g.rules, string(action), string(resource), now))
 }
 
-// weighAll adds up the rules that match; action "" means that they are all
-// about the action.
+// rows appends those of r to list.
+func (r *rule) rows(list []row) []row {
+	if r.notResource || r.anyResource {
+		q := quick{}
+		if r.anyResource {
+			q.how = quickAll
+		}
+		return append(list, row{q, r.adds, r.anyResource && len(r.times) == 0, r})
+	}
+	for i := range r.resources {
+		q := r.resources[i].quick
+		list = append(list, row{q, r.adds, q.how != quickNot && len(r.times) == 0, r})
+	}
+	return list
+}
+
+// weighRows adds up the rules of rows that match.
+func weighRows(rows []row, resource string, now time.Time) bits {
+	var b bits
+	for i := range rows {
+		r := &rows[i]
+		if b&r.adds != 0 {
+			continue
+		}
+		if ok, sure := r.quick.match(resource); sure && !ok {
+			continue
+		}
+		if r.plain || r.rule.matches(resource, now) {
+			b |= r.adds
+		}
+	}
+	return b
+}
+
+// weighAll adds up the rules that match.
 func weighAll(rules []rule, action, resource string, now time.Time) bits {
 	var b bits
 	for i := range rules {
 		r := &rules[i]
-		if b&r.adds == 0 && (action == "" || r.st.covers(action)) && r.matches(resource, now) {
+		if b&r.adds == 0 && r.st.covers(action) && r.matches(resource, now) {
 			b |= r.adds
 		}
 	}

@@ -113,6 +113,7 @@ func (a *arnTemplate) fill(ctx Context, guess bool) (arnGlob, filling) {
 		return *a.fixed, filled
 	}
 	if a.all {
+		g.quick.how = quickAll
 		return g, filled
 	}
 	if len(a.parts) < segments && !a.short {
@@ -140,11 +141,13 @@ func (a *arnTemplate) fill(ctx Context, guess bool) (arnGlob, filling) {
 			g.after = i + 1
 		}
 	}
+	g.quick = g.simple()
 	return g, filled
 }
 
 // An arnGlob matches ARNs.
 type arnGlob struct {
+	quick  quick
 	all    bool
 	never  bool
 	whole  *glob
@@ -155,10 +158,10 @@ type arnGlob struct {
 
 // match tells whether text, an ARN or "*", is matched.
 func (g *arnGlob) match(text string) bool {
-	if g.all {
-		return true
-	}
-	if g.never || g.whole != nil {
+	switch ok, sure := g.quick.match(text); {
+	case sure:
+		return ok
+	case g.never || g.whole != nil:
 		return g.miss(text) == 0
 	}
 	n := len(g.prefix)

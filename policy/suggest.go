@@ -197,7 +197,19 @@ func literalARN(arn string, variables bool) (string, bool) {
 // of a Resource of Version 2012-10-17: wildcards and variables in it are
 // escaped.
 func Literal(text string) string {
-	return strings.NewReplacer("*", "${*}", "?", "${?}", "$", "${$}").Replace(text)
+	if !strings.ContainsAny(text, "*?$") {
+		return text
+	}
+	var b strings.Builder
+	for i := range len(text) {
+		switch c := text[i]; c {
+		case '*', '?', '$':
+			b.WriteString("${" + string(c) + "}")
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func textNode(s string) *node { return &node{kind: nodeText, text: s} }
