@@ -51,14 +51,14 @@ func (k straitDesk) mayGet(_ context.Context, _ View, c *Caller, in *getDecision
 }
 
 func (k straitDesk) own(c *Caller, id string) bool {
-	r := k.authorizer.Recorder.Get(id)
+	r := k.authorizer.Find(id)
 	return r != nil && r.Principal == c.ARN
 }
 
 func (k straitDesk) getDecision(_ context.Context, c Call, in *getDecisionInput) (*Told, error) {
-	r := k.authorizer.Recorder.Get(in.ID)
+	r := k.authorizer.Find(in.ID)
 	if r == nil {
-		return nil, strait.Errorf(strait.NotFound, "decision", "There is no decision %s; only the latest are kept.", in.ID)
+		return nil, strait.Errorf(strait.NotFound, "decision", "There is no decision %s. Only the latest are kept, and of equal refusals within a second the first.", in.ID)
 	}
 	// About itself everyone may read what was decided, but not others' documents.
 	return k.tell(r, c.Verdicts[0].Allowed), nil

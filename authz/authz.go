@@ -50,6 +50,7 @@ type Verdict struct {
 type Authorizer struct {
 	Directory *identity.Directory
 	Recorder  *Recorder
+	Log       *Log // what older records are found in; may be nil
 	Now       func() time.Time
 }
 

@@ -140,6 +140,13 @@ func makeDir(name string) error {
 // openEngines opens the engines, from those that need nobody upwards.
 func (s *Server) openEngines(ctx context.Context) (err error) {
 	s.authorizer = &authz.Authorizer{Directory: s.directory, Recorder: authz.NewRecorder(s.cfg.Now), Now: s.cfg.Now}
+	decisions, err := authz.OpenLog(filepath.Join(s.cfg.Data, "decisions"), s.authorizer.Recorder, s.directory, authz.LogLimits{}, s.cfg.Log)
+	if err != nil {
+		return err
+	}
+	s.authorizer.Log = decisions
+	s.later(decisions.Close)
+	s.work.Go(func() { decisions.Run(s.ctx) })
 	s.corridor = &api.Corridor{Directory: s.directory, Authorizer: s.authorizer, Log: s.cfg.Log}
 	s.mqtt = &api.MQTT{Directory: s.directory, Authorizer: s.authorizer, Now: s.cfg.Now, Log: s.cfg.Log}
 
