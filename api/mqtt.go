@@ -110,7 +110,7 @@ func (m *MQTT) Connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 	go conn.watch()
 	// What changed between the check and now is looked at once more.
 	if !g.Alive() {
-		conn.expel("the principal is not active any more")
+		conn.expel(goneBecause(c.Kind))
 	}
 	return conn, present, nil
 }
@@ -255,8 +255,18 @@ func (m *MQTT) Recheck() {
 	}
 	m.mu.Unlock()
 	for _, c := range gone {
-		c.expel("the certificate is no longer ACTIVE or the role was deleted")
+		c.expel(goneBecause(c.guard.Caller().Kind))
 	}
+}
+
+func goneBecause(k strait.PrincipalKind) string {
+	switch k {
+	case strait.Certificate:
+		return "the certificate is no longer ACTIVE"
+	case strait.AssumedRole:
+		return "the role was deleted"
+	}
+	return "the access key is no longer active"
 }
 
 // Connections returns how many clients are connected.
