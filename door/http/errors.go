@@ -113,7 +113,7 @@ var restCodes = map[string]codes{
 		strait.Internal: {"": {"ServiceException", internal}},
 		strait.Invalid: {
 			"": {"InvalidParameterValueException", badRequest}, "json": {"InvalidRequestContentException", badRequest},
-			"payload": {"InvalidRequestContentException", badRequest}, "request": {"ValidationException", badRequest},
+			"payload": {"InvalidRequestContentException", badRequest}, "request": {"ValidationException", badRequest}, "name": {"ValidationException", badRequest},
 		},
 		strait.Unauthenticated: restAuthentication,
 		strait.Denied:          {"": {"AccessDeniedException", forbidden}},
