@@ -52,6 +52,9 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 	if err != nil {
 		return nil, answerVersion(nc, err)
 	}
+	if said.Version == packet.V5 {
+		return nil, answerVersion(nc, &packet.VersionError{Name: "MQTT", Level: byte(packet.V5)})
+	}
 	c, err := connectFrom(said, peer, limits)
 	if err != nil {
 		return nil, &refusal{said.ClientID, err}

@@ -162,7 +162,7 @@ func (c *client) subscribe(ctx context.Context, p *packet.Subscribe) error {
 			c.tellQoS2("subscribe to " + s.Filter)
 			return nil
 		}
-		subs[i] = Subscription(s)
+		subs[i] = Subscription{Filter: s.Filter, QoS: s.QoS}
 	}
 	codes, err := c.conn.Subscribe(ctx, subs)
 	if err != nil {

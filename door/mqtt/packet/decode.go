@@ -15,10 +15,11 @@ func decodeConnect(body []byte) (*Connect, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	if !(name == "MQTT" && level == byte(V311)) && !(name == "MQIsdp" && level == byte(V31)) {
+	if !(name == "MQTT" && (level == byte(V311) || level == byte(V5))) && !(name == "MQIsdp" && level == byte(V31)) {
 		return nil, &VersionError{Name: name, Level: level}
 	}
 	c := &Connect{Version: Version(level)}
+	v5 := c.Version == V5
 
 	// 2. The flags, which say what follows.
 	flags := f.byte("connect flags")
@@ -33,14 +34,20 @@ func decodeConnect(body []byte) (*Connect, error) {
 		f.fail("will QoS 3")
 	case !will && flags&0x38 != 0:
 		f.fail("will QoS or will retain without a will")
-	case c.HasPassword && !c.HasUsername:
+	case c.HasPassword && !c.HasUsername && !v5:
 		f.fail("a password without a user name")
+	}
+	if v5 {
+		c.Props = f.properties(inConnect)
 	}
 
 	// 3. The payload.
 	c.ClientID = f.text("client id")
 	if will {
 		c.Will = &Will{QoS: willQoS, Retain: flags&0x20 != 0}
+		if v5 {
+			c.Will.Props = f.properties(inWill)
+		}
 		c.Will.Topic = f.topic("will topic")
 		c.Will.Payload = f.bytes("will message")
 	}
@@ -56,18 +63,27 @@ func decodeConnect(body []byte) (*Connect, error) {
 	return c, nil
 }
 
-func decodeConnack(body []byte) (*Connack, error) {
-	if body[0] > 1 {
-		return nil, fmt.Errorf("%w: connack flags %#x", ErrMalformed, body[0])
+func decodeConnack(body []byte, v5 bool) (*Connack, error) {
+	f := fields{b: body}
+	flags := f.byte("connack flags")
+	if flags > 1 {
+		f.fail("connack flags %#x", flags)
 	}
-	return &Connack{SessionPresent: body[0] == 1, Code: body[1]}, nil
+	p := &Connack{SessionPresent: flags == 1, Code: f.byte("connack code"), V5: v5}
+	if v5 {
+		p.Props = f.properties(inConnack)
+	}
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // decodePublish decodes into p. It keeps p's topic when the new one is equal,
 // because most publishers use one topic again and again.
-func decodePublish(p *Publish, flags byte, body []byte) error {
+func decodePublish(p *Publish, flags byte, body []byte, v5 bool) error {
 	last := p.Topic
-	*p = Publish{Dup: flags&0x08 != 0, QoS: flags >> 1 & 3, Retain: flags&0x01 != 0}
+	*p = Publish{Dup: flags&0x08 != 0, QoS: flags >> 1 & 3, Retain: flags&0x01 != 0, V5: v5}
 	f := fields{b: body}
 	switch {
 	case p.QoS == 3:
@@ -76,13 +92,18 @@ func decodePublish(p *Publish, flags byte, body []byte) error {
 		f.fail("DUP with QoS 0")
 	}
 	topic := f.bytes("topic")
-	if f.err == nil && string(topic) == last && last != "" {
+	switch {
+	case f.err == nil && string(topic) == last && last != "":
 		p.Topic = last
-	} else {
+	case v5 && len(topic) == 0: // an alias must stand for it
+	default:
 		p.Topic = f.checkTopic("topic", topic)
 	}
 	if p.QoS > 0 {
 		p.PacketID = f.packetID()
+	}
+	if v5 {
+		p.Props = f.properties(inPublish)
 	}
 	p.Payload = f.b[:len(f.b):len(f.b)]
 	if f.err != nil {
@@ -91,17 +112,56 @@ func decodePublish(p *Publish, flags byte, body []byte) error {
 	return f.err
 }
 
-func decodeAck(p *Ack, t Type, body []byte) error {
+func decodeAck(p *Ack, t Type, body []byte, v5 bool) error {
 	f := fields{b: body}
-	*p = Ack{Kind: t, PacketID: f.packetID()}
-	return f.end()
+	*p = Ack{Kind: t, PacketID: f.packetID(), V5: v5}
+	switch {
+	case !v5:
+	case t == TypeUnsuback:
+		p.Props = f.properties(1 << t)
+		if p.Codes, f.b = f.b, nil; len(p.Codes) == 0 {
+			f.fail("an UNSUBACK without codes")
+		}
+	case len(f.b) > 0: // nothing stands for reason 0, and no length for no properties
+		p.Reason = f.byte("reason")
+		if len(f.b) > 0 {
+			p.Props = f.properties(1 << t)
+		}
+	}
+	err := f.end()
+	if err != nil {
+		*p = Ack{}
+	}
+	return err
 }
 
-func decodeSubscribe(body []byte) (*Subscribe, error) {
+// decodeLeave reads a DISCONNECT or AUTH of MQTT 5.
+func decodeLeave(t Type, body []byte) (*Leave, error) {
 	f := fields{b: body}
-	p := &Subscribe{PacketID: f.packetID()}
+	p := &Leave{Kind: t}
+	if len(f.b) > 0 {
+		p.Reason = f.byte("reason")
+		if len(f.b) > 0 {
+			p.Props = f.properties(1 << t)
+		}
+	}
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func decodeSubscribe(body []byte, v5 bool) (*Subscribe, error) {
+	f := fields{b: body}
+	p := &Subscribe{PacketID: f.packetID(), V5: v5}
+	if v5 {
+		p.Props = f.properties(inSubscribe)
+	}
 	for more := true; more; more = f.err == nil && len(f.b) > 0 {
 		s := Subscription{Filter: f.filter(), QoS: f.byte("requested QoS")}
+		if v5 {
+			s.options(&f)
+		}
 		if s.QoS > 2 {
 			f.fail("requested QoS above 2")
 		}
@@ -113,14 +173,27 @@ func decodeSubscribe(body []byte) (*Subscribe, error) {
 	return p, nil
 }
 
-func decodeSuback(body []byte) (*Suback, error) {
+// options takes the options of MQTT 5 out of the byte that holds the QoS.
+func (s *Subscription) options(f *fields) {
+	o := s.QoS
+	s.QoS, s.NoLocal, s.RetainAsPublished, s.RetainHandling = o&3, o&4 != 0, o&8 != 0, o>>4&3
+	if o>>6 != 0 || s.RetainHandling == 3 {
+		f.fail("subscription options %#02x", o)
+	}
+}
+
+func decodeSuback(body []byte, v5 bool) (*Suback, error) {
 	f := fields{b: body}
-	p := &Suback{PacketID: f.packetID(), Codes: f.b}
+	p := &Suback{PacketID: f.packetID(), V5: v5}
+	if v5 {
+		p.Props = f.properties(1 << TypeSuback)
+	}
+	p.Codes = f.b
 	if len(p.Codes) == 0 {
 		f.fail("a SUBACK without codes")
 	}
 	for _, c := range p.Codes {
-		if c > 2 && c != 0x80 {
+		if c > 2 && (c < 0x80 || c > 0x80 && !v5) {
 			f.fail("unknown SUBACK code")
 		}
 	}
@@ -130,9 +203,12 @@ func decodeSuback(body []byte) (*Suback, error) {
 	return p, nil
 }
 
-func decodeUnsubscribe(body []byte) (*Unsubscribe, error) {
+func decodeUnsubscribe(body []byte, v5 bool) (*Unsubscribe, error) {
 	f := fields{b: body}
-	p := &Unsubscribe{PacketID: f.packetID()}
+	p := &Unsubscribe{PacketID: f.packetID(), V5: v5}
+	if v5 {
+		p.Props = f.properties(1 << TypeUnsubscribe)
+	}
 	for more := true; more; more = f.err == nil && len(f.b) > 0 {
 		p.Filters = append(p.Filters, f.filter())
 	}

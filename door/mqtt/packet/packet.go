@@ -1,15 +1,16 @@
-// Package packet holds the bytes of MQTT 3.1.1 (and of 3.1, which differs in
-// its CONNECT only): every control packet as a struct that is read by a Reader
-// and written by its Append.
+// Package packet holds the bytes of MQTT 5 and 3.1.1 (and of 3.1, which differs
+// in its CONNECT only): every control packet as a struct that is read by a
+// Reader and written by its Append.
 //
 // It judges what the standard says about a packet by itself: flags, lengths,
 // UTF-8, packet ids that must not be zero. It refuses to know what may follow
 // what, who may do what, and every limit that is a vendor's (filters, topic
 // levels, payload). Both directions are here, for servers and for clients.
 //
-// MQTT 5 will be a second body format behind the same structs: Reader.Version
-// is where decoding will branch. Until then a CONNECT of level 5 is a
-// *VersionError, so that a server can answer it in its own tongue.
+// MQTT 5 is a second body format behind the same structs: a Reader whose
+// Version is V5 reads it, and sets V5 in what it returns; a packet whose V5 is
+// set is written in it. Properties, reasons and codes that 3.1.1 does not have
+// are not written without V5. A CONNECT of any other level is a *VersionError.
 //
 // Begin with Reader.Read.
 package packet
@@ -38,6 +39,7 @@ const (
 	TypePingreq     Type = 12
 	TypePingresp    Type = 13
 	TypeDisconnect  Type = 14
+	TypeAuth        Type = 15 // MQTT 5 only
 )
 
 // A Version is a protocol level.
@@ -88,6 +90,7 @@ type Connect struct {
 	Username    string
 	HasPassword bool
 	Password    []byte
+	Props       *Properties // MQTT 5 only, like all Props; nil for none
 }
 
 // A Will is the message in a CONNECT that is published when the client is lost.
@@ -96,15 +99,19 @@ type Will struct {
 	Payload []byte
 	QoS     byte
 	Retain  bool
+	Props   *Properties
 }
 
 // Connack answers a Connect.
 type Connack struct {
 	SessionPresent bool
 	Code           byte // 0: accepted
+	V5             bool
+	Props          *Properties
 }
 
-// Publish carries a message, either way.
+// Publish carries a message, either way. In MQTT 5 the topic may be empty,
+// when there is a topic alias for it.
 type Publish struct {
 	Topic    string
 	Payload  []byte
@@ -112,40 +119,66 @@ type Publish struct {
 	Retain   bool
 	Dup      bool
 	PacketID uint16 // 0 when QoS is 0
+	V5       bool
+	Props    *Properties
 }
 
-// Ack is a PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK: an id and no more.
+// Ack is a PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK: an id, and in MQTT 5 a
+// reason.
 type Ack struct {
 	Kind     Type
 	PacketID uint16
+	V5       bool
+	Reason   byte   // not of an UNSUBACK
+	Codes    []byte // of an UNSUBACK, one a filter
+	Props    *Properties
 }
 
 // A Subscription is one filter of a Subscribe.
 type Subscription struct {
 	Filter string
 	QoS    byte
+	// What MQTT 5 adds.
+	NoLocal           bool // not what this client has published
+	RetainAsPublished bool
+	RetainHandling    byte // 0: retained messages come; 1: only if it is new; 2: never
 }
 
 // Subscribe asks for messages.
 type Subscribe struct {
 	PacketID      uint16
 	Subscriptions []Subscription
+	V5            bool
+	Props         *Properties
 }
 
-// Suback answers a Subscribe with one code a filter: 0, 1, 2, or 0x80 for a failure.
+// Suback answers a Subscribe with one code a filter: 0, 1, 2, or 0x80 for a
+// failure (0x80 and above in MQTT 5).
 type Suback struct {
 	PacketID uint16
 	Codes    []byte
+	V5       bool
+	Props    *Properties
 }
 
 // Unsubscribe gives filters back.
 type Unsubscribe struct {
 	PacketID uint16
 	Filters  []string
+	V5       bool
+	Props    *Properties
 }
 
-// Empty is a PINGREQ, PINGRESP or DISCONNECT.
+// Empty is a PINGREQ, a PINGRESP, or the DISCONNECT of 3.1.1.
 type Empty struct{ Kind Type }
+
+// Leave is the DISCONNECT of MQTT 5, either way, and AUTH, which is of the
+// same form.
+type Leave struct {
+	Kind   Type
+	Reason byte
+	Props  *Properties
+}
 
 func (*Connect) Type() Type     { return TypeConnect }
 func (*Connack) Type() Type     { return TypeConnack }
@@ -155,3 +188,4 @@ func (*Subscribe) Type() Type   { return TypeSubscribe }
 func (*Suback) Type() Type      { return TypeSuback }
 func (*Unsubscribe) Type() Type { return TypeUnsubscribe }
 func (p *Empty) Type() Type     { return p.Kind }
+func (p *Leave) Type() Type     { return p.Kind }

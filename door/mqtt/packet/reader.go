@@ -17,8 +17,7 @@ type Reader struct {
 	r *bufio.Reader
 	// Max is the largest remaining length accepted, in bytes.
 	Max int
-	// Version is what the connection speaks; ReadConnect sets it. Nothing
-	// after CONNECT depends on it until MQTT 5 is read.
+	// Version is what the connection speaks; ReadConnect sets it.
 	Version Version
 
 	publish Publish
@@ -64,7 +63,8 @@ func (r *Reader) Read() (Packet, error) {
 		return nil, err
 	}
 	t, flags := Type(first>>4), first&0x0f
-	if t < TypeConnect || t > TypeDisconnect {
+	v5 := r.Version == V5
+	if t < TypeConnect || t > TypeDisconnect && !v5 {
 		return nil, fmt.Errorf("%w: there is no packet type %d", ErrMalformed, t)
 	}
 	if t != TypePublish && flags != reserved(t) {
@@ -82,20 +82,26 @@ func (r *Reader) Read() (Packet, error) {
 	case TypeConnect:
 		return packet(decodeConnect(body))
 	case TypeConnack:
-		return packet(decodeConnack(body))
+		return packet(decodeConnack(body, v5))
 	case TypePublish:
-		return packet(&r.publish, decodePublish(&r.publish, flags, body))
+		return packet(&r.publish, decodePublish(&r.publish, flags, body, v5))
 	case TypeSubscribe:
-		return packet(decodeSubscribe(body))
+		return packet(decodeSubscribe(body, v5))
 	case TypeSuback:
-		return packet(decodeSuback(body))
+		return packet(decodeSuback(body, v5))
 	case TypeUnsubscribe:
-		return packet(decodeUnsubscribe(body))
-	case TypePingreq, TypePingresp, TypeDisconnect:
+		return packet(decodeUnsubscribe(body, v5))
+	case TypeDisconnect, TypeAuth:
+		if v5 {
+			return packet(decodeLeave(t, body))
+		}
+		r.empty.Kind = t
+		return &r.empty, nil
+	case TypePingreq, TypePingresp:
 		r.empty.Kind = t
 		return &r.empty, nil
 	default:
-		return packet(&r.ack, decodeAck(&r.ack, t, body))
+		return packet(&r.ack, decodeAck(&r.ack, t, body, v5))
 	}
 }
 
@@ -113,7 +119,7 @@ func (r *Reader) body(t Type) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if want, fixed := fixedLength(t); fixed && n != want {
+	if want, fixed := fixedLength(t); fixed && n != want && (r.Version != V5 || want == 0 && t != TypeDisconnect) {
 		return nil, fmt.Errorf("%w: %d bytes in packet type %d, want %d", ErrMalformed, n, t, want)
 	}
 	if n > r.Max {
@@ -163,7 +169,8 @@ func reserved(t Type) byte {
 	return 0
 }
 
-// fixedLength returns the length of those packets that have only one.
+// fixedLength returns the length of those packets that have only one; in MQTT 5
+// only PINGREQ and PINGRESP do.
 func fixedLength(t Type) (int, bool) {
 	switch t {
 	case TypeConnack, TypePuback, TypePubrec, TypePubrel, TypePubcomp, TypeUnsuback:
