@@ -25,7 +25,7 @@ func suggest(s Set, r Request, d Decision, layer Layer) (Suggestion, bool) {
 	if vendor == "" || name == "" || m == modeNobody || m == modeTrustNever || r.Principal.Kind == strait.Anonymous {
 		return Suggestion{}, false
 	}
-	if r.Resource != "*" && !isARN(string(r.Resource)) {
+	if r.Resource != "*" && !isARN(string(r.Resource)) || layer == LayerTrust && !takesRole(r.Action) {
 		return Suggestion{}, false
 	}
 	doc := home(s, d, layer)
