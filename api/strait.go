@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"time"
 
 	"strait"
 	"strait/authz"
@@ -19,6 +21,7 @@ func Strait(d *identity.Directory, a *authz.Authorizer) Service {
 			op("ListDecisions", "GET /_strait/decisions", k.mayList, k.listDecisions),
 			op("GetTrace", "GET /_strait/things/{thing}/trace", k.mayTrace, k.getTrace),
 			op("SimulateDecision", "POST /_strait/simulate", k.maySimulate, k.simulateDecision),
+			op("SuggestPolicy", "GET /_strait/suggestion", k.maySuggest, k.suggestPolicy),
 		},
 	}
 }
@@ -72,41 +75,72 @@ type listDecisionsInput struct {
 	Trace  string `aws:"query,trace"`
 	Denied bool   `aws:"query,denied"`
 	Last   int    `aws:"query,last"`
+	// After is Next of an earlier answer: only what was recorded since. With
+	// it, Wait is how many seconds to wait for something to tell.
+	After string `aws:"query,after"`
+	Wait  int    `aws:"query,wait"`
 }
 
 type listDecisionsOutput struct {
 	Decisions []*Told `json:"decisions"`
+	Next      string  `json:"next"`
 }
 
 func (k straitDesk) mayList(context.Context, View, *Caller, *listDecisionsInput) ([]Ask, error) {
 	return ask("strait:ListDecisions", k.arn("decision/*")), nil
 }
 
-// maxTold bounds how many decisions one answer holds.
-const maxTold = 1000
+// maxTold bounds how many decisions one answer holds, maxWait how long it lets
+// wait.
+const (
+	maxTold = 1000
+	maxWait = 20 * time.Second
+)
 
-func (k straitDesk) listDecisions(_ context.Context, c Call, in *listDecisionsInput) (*listDecisionsOutput, error) {
-	out := &listDecisionsOutput{Decisions: []*Told{}}
+func (k straitDesk) listDecisions(ctx context.Context, _ Call, in *listDecisionsInput) (*listDecisionsOutput, error) {
 	limit := in.Last
 	if limit <= 0 || limit > maxTold {
 		limit = maxTold
 	}
-	records := k.authorizer.Recorder.Records()
-	for i := len(records) - 1; i >= 0 && len(out.Decisions) < limit; i-- {
-		r := records[i]
-		switch {
-		case in.Trace != "" && r.Trace != in.Trace,
-			in.Denied && !r.Broken,
-			// Reading the log is not what one wants to find in it.
-			strings.HasPrefix(string(r.Action), "strait:"):
-			continue
+	r := k.authorizer.Recorder
+	enough := time.NewTimer(min(time.Duration(max(in.Wait, 0))*time.Second, maxWait))
+	defer enough.Stop()
+	for {
+		woken := r.Wait() // before looking: what comes while we look wakes us, too
+		records, next := r.Since(in.After)
+		var chosen []*authz.Record
+		for i := len(records) - 1; i >= 0 && len(chosen) < limit; i-- {
+			if in.wants(records[i]) {
+				chosen = append(chosen, records[i])
+			}
 		}
-		out.Decisions = append(out.Decisions, k.tell(r, true))
+		if len(chosen) > 0 || in.Wait <= 0 || in.After == "" {
+			out := &listDecisionsOutput{Decisions: []*Told{}, Next: next}
+			for _, rec := range slices.Backward(chosen) {
+				out.Decisions = append(out.Decisions, k.tell(rec, true))
+			}
+			return out, nil
+		}
+		in.After = next
+		select {
+		case <-woken:
+		case <-enough.C:
+			in.Wait = 0
+		case <-r.Done():
+			in.Wait = 0
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	for i, j := 0, len(out.Decisions)-1; i < j; i, j = i+1, j-1 {
-		out.Decisions[i], out.Decisions[j] = out.Decisions[j], out.Decisions[i]
+}
+
+func (in *listDecisionsInput) wants(r *authz.Record) bool {
+	switch {
+	case in.Trace != "" && r.Trace != in.Trace, in.Denied && !r.Broken:
+		return false
 	}
-	return out, nil
+	// Reading the log is not what one wants to find in it.
+	return !strings.HasPrefix(string(r.Action), "strait:")
 }
 
 type getTraceInput struct {

@@ -18,6 +18,7 @@ type Guard struct {
 	caller   identity.Caller
 	current  atomic.Pointer[prepared]
 	deadline time.Time
+	sieve    sieve
 }
 
 // prepared is what holds as long as the directory stays at epoch.
@@ -90,6 +91,9 @@ func (g *Guard) Check(operation string, action strait.Action, resource strait.AR
 	allowed := p.guard.Check(action, resource, now, x)
 	if allowed && !traced {
 		g.a.Recorder.allowed.Add(1)
+		if g.sieve.passes(g.a.Recorder.used.seed, action, resource, now) {
+			g.a.Recorder.used.note(&g.caller, action, resource, false, now)
+		}
 		return nil
 	}
 	r := p.guard.Request(action, resource, now, x)

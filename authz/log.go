@@ -368,6 +368,7 @@ func (r *Recorder) restore(old []*Told) uint64 {
 		r.makeRoom(e.source)
 		r.keep(e)
 	}
+	r.first = r.number
 	return r.number
 }
 

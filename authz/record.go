@@ -4,8 +4,11 @@ import (
 	"container/list"
 	"crypto/rand"
 	"encoding/hex"
+	"hash/maphash"
+	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,15 +64,20 @@ const (
 type Recorder struct {
 	now     func() time.Time
 	allowed atomic.Uint64 // allowed checks that were only counted
+	used    uses          // samples of them
 
 	mu      sync.Mutex
 	all     list.List             // of *entry, oldest first
 	sources map[string]*list.List // of *list.Element in all, oldest first
 	traces  map[string]*origin
 	number  uint64
+	first   uint64 // the number of the last record that was read back, not taken here
+	born    string // tells this recorder from others
 	second  int64
 	seen    map[repeat]*entry
 	wake    chan struct{} // closed and replaced when a record comes
+	done    chan struct{} // closed when nobody shall wait any more
+	ended   sync.Once
 }
 
 // An entry is a record in its place.
@@ -96,6 +104,7 @@ type repeat struct {
 func NewRecorder(now func() time.Time) *Recorder {
 	return &Recorder{
 		now: now, sources: map[string]*list.List{}, traces: map[string]*origin{}, seen: map[repeat]*entry{}, wake: make(chan struct{}),
+		done: make(chan struct{}), born: NewTrace()[:8], used: uses{seed: maphash.MakeSeed()},
 	}
 }
 
@@ -108,6 +117,7 @@ func NewTrace() string {
 
 // decision records d and returns the record's id.
 func (r *Recorder) decision(c *identity.Caller, parent, operation string, ask Ask, set policy.Set, q policy.Request, d policy.Decision) string {
+	r.used.note(c, ask.Action, ask.Resource, !d.Allowed(), r.now())
 	return r.add(newRecord(c, parent, operation, ask, set, q, d),
 		repeat{c.Trace, string(ask.Action), string(ask.Resource), string(c.ARN), string(d.Layer), operation, d.Effect})
 }
@@ -262,12 +272,39 @@ func (r *Recorder) Records() []*Record {
 	return out
 }
 
+// Since returns what was recorded after the moment that token names, oldest
+// first, and the token of now; "" names the beginning. A token of another
+// recorder (before a restart) names the moment when this one began.
+func (r *Recorder) Since(token string) (out []*Record, next string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	from := uint64(0)
+	if born, number, ok := strings.Cut(token, "."); ok {
+		from = r.first
+		if n, err := strconv.ParseUint(number, 36, 64); err == nil && born == r.born {
+			from = n
+		}
+	}
+	for el := r.all.Back(); el != nil && el.Value.(*entry).rec.number > from; el = el.Prev() {
+		out = append(out, el.Value.(*entry).rec)
+	}
+	slices.Reverse(out)
+	return out, r.born + "." + strconv.FormatUint(r.number, 36)
+}
+
 // Wait returns a channel that is closed when the next record comes.
 func (r *Recorder) Wait() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.wake
 }
+
+// End tells those who wait for records to stop waiting, for the server closes.
+// Recording goes on.
+func (r *Recorder) End() { r.ended.Do(func() { close(r.done) }) }
+
+// Done is closed by End.
+func (r *Recorder) Done() <-chan struct{} { return r.done }
 
 // Trace returns the records of one trace, oldest first.
 func (r *Recorder) Trace(id string) []*Record {

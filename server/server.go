@@ -275,6 +275,9 @@ func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	var errs []error
+	if s.authorizer != nil {
+		s.authorizer.Recorder.End()
+	}
 	for _, w := range s.web {
 		if err := w.Shutdown(ctx); err != nil {
 			errs = append(errs, w.Close())

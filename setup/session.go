@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -108,19 +109,35 @@ const maxAnswer = 64 << 20
 // own API and returns the body. Its error is the server's own sentence. AWS
 // has no such API: without an endpoint it is an error.
 func (s *Session) Strait(ctx context.Context, pathAndQuery string) ([]byte, error) {
+	return s.strait(ctx, http.MethodGet, pathAndQuery, nil)
+}
+
+// PostStrait posts in, as JSON, and returns the body, as Strait does.
+func (s *Session) PostStrait(ctx context.Context, path string, in any) ([]byte, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	return s.strait(ctx, http.MethodPost, path, body)
+}
+
+func (s *Session) strait(ctx context.Context, method, pathAndQuery string, in []byte) ([]byte, error) {
 	if s.Endpoint == "" {
 		return nil, errors.New("AWS_ENDPOINT_URL is not set: only a Strait server can tell; run eval \"$(strait env --data DIR)\"")
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint+pathAndQuery, nil)
+	r, err := http.NewRequestWithContext(ctx, method, s.Endpoint+pathAndQuery, bytes.NewReader(in))
 	if err != nil {
 		return nil, err
+	}
+	if in != nil {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	creds, err := s.Config.Credentials.Retrieve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	empty := sha256.Sum256(nil)
-	if err := v4.NewSigner().SignHTTP(ctx, creds, r, hex.EncodeToString(empty[:]), "strait", s.Config.Region, time.Now()); err != nil {
+	sum := sha256.Sum256(in)
+	if err := v4.NewSigner().SignHTTP(ctx, creds, r, hex.EncodeToString(sum[:]), "strait", s.Config.Region, time.Now()); err != nil {
 		return nil, fmt.Errorf("sign the request: %w", err)
 	}
 	answer, err := s.client().Do(r)
