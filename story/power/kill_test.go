@@ -15,7 +15,7 @@ import (
 func TestKill(t *testing.T) {
 	rounds, most := 4, 250
 	if long() {
-		rounds, most = 40, 1500
+		rounds, most = 30, 1500
 	}
 	binary, data := real(t), filepath.Join(t.TempDir(), "data")
 	h := newHistory()

@@ -211,7 +211,7 @@ func TestPowerLoss(t *testing.T) {
 	binary := real(t)
 	steps, cuts := 25, 30
 	if long() {
-		steps, cuts = 150, 600
+		steps, cuts = 150, 400
 	}
 	r := record(t, binary, steps)
 	for n := range cuts {
