@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,14 @@ type Limits struct {
 	MemoryBytes   int64         // bytes waiting in memory only: QoS 0, and all of a clean session; 16 MiB
 	Retained      int           // retained messages; 500,000
 	Sessions      int           // sessions, connected or kept; 500,000
-	SessionExpiry time.Duration // how long a persistent session outlives its connection; 1 h
+	SessionExpiry time.Duration // how long a persistent session outlives its connection, at most; 1 h
+	// HeldBytes bounds what waits in memory only for all sessions together;
+	// 1 GiB. Above it publishers are slowed, and a session that has more than
+	// its small share in memory gets no more.
+	HeldBytes int64
+	// ReplayRate is how many messages a second a session that is resumed gets
+	// of those that were queued before; 0 for as many as it takes.
+	ReplayRate int
 }
 
 // Config is what a Broker needs.
@@ -67,6 +75,8 @@ type Broker struct {
 	mu    sync.RWMutex
 	boxes map[string]*mailbox // by client id
 
+	held atomic.Int64 // bytes that wait in memory only
+
 	published, delivered, dropped atomic.Uint64
 }
 
@@ -108,6 +118,11 @@ func (b *Broker) publish(ctx context.Context, m *Message) (wait func(context.Con
 		m.Time = b.c.Now()
 	}
 	// 1. Do not run away from the store.
+	if b.held.Load() > b.c.Limits.HeldBytes {
+		if err := b.slow(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if m.QoS > 0 || m.Retain {
 		if err := b.journal.room(ctx); err != nil {
 			return nil, err
@@ -134,6 +149,23 @@ func (b *Broker) publish(ctx context.Context, m *Message) (wait func(context.Con
 	return join(shelved, queued, matched), nil
 }
 
+// slow makes a publisher wait while too much waits in memory, a second at most:
+// after that only those who read slowly lose something.
+func (b *Broker) slow(ctx context.Context) error {
+	const most, look = time.Second, 5 * time.Millisecond
+	for range most / look {
+		select {
+		case <-time.After(look):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if b.held.Load() <= b.c.Limits.HeldBytes {
+			break
+		}
+	}
+	return nil
+}
+
 // check judges a message before anyone sees it.
 func (b *Broker) check(m *Message) error {
 	switch err := ValidTopic(m.Topic); {
@@ -151,6 +183,9 @@ func (b *Broker) check(m *Message) error {
 
 // deliver queues m for its subscribers and returns what must be stored.
 func (b *Broker) deliver(m *Message) (puts []*stored) {
+	if m.Topic[0] == '$' && strings.HasPrefix(m.Topic, rulePrefix) {
+		return nil // Basic Ingest: rules only, nobody subscribes to it
+	}
 	subs := b.tree.find(m.Topic)
 	for i := range subs {
 		s := subs[i]
@@ -160,8 +195,11 @@ func (b *Broker) deliver(m *Message) (puts []*stored) {
 				continue
 			}
 		}
-		qos := min(m.QoS, s.qos)
-		st, fits := s.box.append(m, qos, false, &b.c.Limits)
+		if s.options&noLocal != 0 && m.Publisher == s.box.id {
+			continue
+		}
+		qos := min(m.QoS, s.options.qos())
+		st, fits := s.box.append(m, qos, m.Retain && s.options&retainAsPublished != 0, &b.c.Limits)
 		if !fits {
 			b.drop(s.box, m, qos)
 		}
@@ -213,7 +251,7 @@ func join(shelved, queued *flush, matched func(context.Context) error) func(cont
 // Retained returns the retained message of topic, or strait.NotFound,
 // "retained message".
 func (b *Broker) Retained(ctx context.Context, topic string) (*Message, error) {
-	m, err := b.retained.get(ctx, topic)
+	m, err := b.retained.get(ctx, topic, b.c.Now())
 	if err == nil && m == nil {
 		err = strait.Errorf(strait.NotFound, "retained message", "there is no retained message for topic %q", topic)
 	}
@@ -224,7 +262,7 @@ func (b *Broker) Retained(ctx context.Context, topic string) (*Message, error) {
 // the given one, sorted by the bytes of their topics. One that was published a
 // moment ago and is not durable yet may be missing.
 func (b *Broker) ListRetained(ctx context.Context, after string, limit int) ([]*Message, error) {
-	return b.retained.list(ctx, after, limit)
+	return b.retained.list(ctx, after, limit, b.c.Now())
 }
 
 // Stats returns the broker's counters.
@@ -237,6 +275,10 @@ func (b *Broker) Stats() Stats {
 		Published: b.published.Load(), Delivered: b.delivered.Load(), Dropped: b.dropped.Load(),
 	}
 }
+
+// Wanted tells whether anybody is subscribed to topic, which must be valid. It
+// is for messages that are made only if somebody wants them.
+func (b *Broker) Wanted(topic string) bool { return b.tree.wanted(topic) }
 
 // stripe returns the lock that serialises connects and ends of id.
 func (b *Broker) stripe(id string) *sync.Mutex {

@@ -202,7 +202,7 @@ func TestChangingASubscription(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	h := open(t, broker.Config{Limits: broker.Limits{Subscriptions: 2}})
 	s := h.connect("s", true)
-	refused, err := s.Subscribe(ctx, []broker.Subscription{{"a#", 0}, {"a", 2}, {"$share//a", 1}, {"a", 1}, {"b", 1}, {"c", 1}, {"a", 0}})
+	refused, err := s.Subscribe(ctx, []broker.Subscription{{Filter: "a#", QoS: 0}, {Filter: "a", QoS: 2}, {Filter: "$share//a", QoS: 1}, {Filter: "a", QoS: 1}, {Filter: "b", QoS: 1}, {Filter: "c", QoS: 1}, {Filter: "a", QoS: 0}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestTakeOver(t *testing.T) {
 	default:
 		t.Error("the older session is not done when Connect has returned")
 	}
-	_, subErr := old.Subscribe(ctx, []broker.Subscription{{"x", 0}})
+	_, subErr := old.Subscribe(ctx, []broker.Subscription{{Filter: "x", QoS: 0}})
 	for i, err := range []error{<-blocked, old.Cause(), old.Ack(ctx, 1), old.Unsubscribe(ctx, nil), subErr} {
 		if !errors.Is(err, broker.ErrTakenOver) {
 			t.Errorf("error %d of the older session: %v, want ErrTakenOver", i, err)

@@ -31,7 +31,10 @@ func (b *Broker) Connect(ctx context.Context, clientID string, o SessionOptions)
 			return nil, false, strait.Errorf(strait.KindOf(err), "will", "the will is refused: %w", err)
 		}
 	}
-	s = &Session{b: b, will: o.Will, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	s = &Session{b: b, will: o.Will, done: make(chan struct{}), wake: make(chan struct{}, 1), window: b.c.Limits.InFlight}
+	if o.Receive > 0 {
+		s.window = min(s.window, o.Receive)
+	}
 
 	lock := b.stripe(clientID)
 	lock.Lock()
@@ -40,7 +43,7 @@ func (b *Broker) Connect(ctx context.Context, clientID string, o SessionOptions)
 	if old != nil {
 		will, _ = b.end(old, nil, EndCause{Err: ErrTakenOver})
 	}
-	present, err = b.connect(ctx, s, clientID, o.Clean)
+	present, err = b.connect(ctx, s, clientID, &o)
 	lock.Unlock()
 
 	b.publishWill(will)
@@ -56,12 +59,12 @@ func (b *Broker) Connect(ctx context.Context, clientID string, o SessionOptions)
 
 // connect gives s a mailbox, the old or a new one; the stripe is held and
 // nobody owns the old one.
-func (b *Broker) connect(ctx context.Context, s *Session, id string, clean bool) (present bool, err error) {
+func (b *Broker) connect(ctx context.Context, s *Session, id string, o *SessionOptions) (present bool, err error) {
 	if b.closed.Load() {
 		return false, ErrClosed
 	}
 	x := b.box(id)
-	if x != nil && (clean || b.expired(x)) {
+	if x != nil && (o.Clean || x.v5 != o.V5 || b.expired(x)) {
 		if err := b.forget(x).wait(ctx); err != nil {
 			return false, err
 		}
@@ -69,8 +72,8 @@ func (b *Broker) connect(ctx context.Context, s *Session, id string, clean bool)
 	}
 	present = x != nil
 	if !present {
-		x = &mailbox{id: id, persistent: !clean, subs: make(map[string]byte)}
-		if !clean {
+		x = &mailbox{id: id, persistent: o.persistent(), v5: o.V5, held: &b.held, subs: make(map[string]options)}
+		if x.persistent {
 			x.number = newNumber()
 		}
 		if !b.admit(x) {
@@ -78,6 +81,9 @@ func (b *Broker) connect(ctx context.Context, s *Session, id string, clean bool)
 		}
 	}
 	s.box = x
+	x.rd.Lock()
+	x.expiry = min(o.Expiry, b.c.Limits.SessionExpiry)
+	x.rd.Unlock()
 	if x.persistent {
 		if err := b.remember(x, time.Time{}).wait(ctx); err != nil {
 			if present {
@@ -143,9 +149,10 @@ func (b *Broker) end(x *mailbox, s *Session, cause EndCause) (will *Message, end
 	owner.cause = cause.Err
 	close(owner.done)
 	x.detach()
+	kept := x.persistent && b.expiry(x) > 0
 	x.rd.Unlock()
 
-	if x.persistent {
+	if kept {
 		b.remember(x, b.c.Now())
 	} else {
 		b.forget(x)
@@ -178,7 +185,7 @@ func (b *Broker) remember(x *mailbox, left time.Time) *flush {
 
 // record returns what is to be remembered of x; rd is held.
 func (x *mailbox) record() state.Write {
-	r := sessionRecord{Number: x.number, Subs: x.subs}
+	r := sessionRecord{Number: x.number, Subs: x.subs, V5: x.v5, Expiry: int64(x.expiry / time.Second)}
 	if !x.left.IsZero() {
 		r.Gone = x.left.UnixMilli()
 	}

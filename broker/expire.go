@@ -29,7 +29,7 @@ func (b *Broker) Run(ctx context.Context) error {
 }
 
 // Expire forgets, with subscriptions and queue, the persistent sessions whose
-// clients left longer ago than Limits.SessionExpiry, and returns how many.
+// clients left longer ago than they may be kept, and returns how many.
 func (b *Broker) Expire(ctx context.Context) (n int, err error) {
 	b.mu.RLock()
 	var late []*mailbox
@@ -68,5 +68,13 @@ func (b *Broker) expire(x *mailbox) *flush {
 func (b *Broker) expired(x *mailbox) bool {
 	x.rd.Lock()
 	defer x.rd.Unlock()
-	return x.persistent && x.owner == nil && !x.left.IsZero() && b.c.Now().Sub(x.left) >= b.c.Limits.SessionExpiry
+	return x.persistent && x.owner == nil && !x.left.IsZero() && b.c.Now().Sub(x.left) >= b.expiry(x)
+}
+
+// expiry returns how long x outlives its connection; rd is held.
+func (b *Broker) expiry(x *mailbox) time.Duration {
+	if x.v5 {
+		return min(x.expiry, b.c.Limits.SessionExpiry)
+	}
+	return b.c.Limits.SessionExpiry
 }

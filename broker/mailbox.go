@@ -19,8 +19,9 @@ type mailbox struct {
 	id         string
 	number     string // names the queue in the store; "" when not persistent
 	persistent bool
-	online     atomic.Bool  // written with mu held
-	resident   atomic.Int64 // bytes of stored messages that are in memory, too
+	held       *atomic.Int64 // the broker's sum of memory.bytes
+	online     atomic.Bool   // written with mu held
+	resident   atomic.Int64  // bytes of stored messages that are in memory, too
 
 	mu     sync.Mutex
 	in     []slot
@@ -37,9 +38,15 @@ type mailbox struct {
 	head     int      // ... from here on
 	inflight map[uint16]slot
 	lastID   uint16
-	subs     map[string]byte
-	left     time.Time // when the last owner left
+	subs     map[string]options
+	left     time.Time     // when the last owner left
+	v5       bool          // whose session this is; never changed
+	expiry   time.Duration // of a session of MQTT 5: how long it outlives its connection
 }
+
+// heldShare is what a session may have in memory even when the broker has more
+// there than it should: those who read what comes stay below it.
+const heldShare = 64 << 10
 
 // A slot is a place in a queue: a message in memory, or a stored one.
 type slot struct {
@@ -84,13 +91,14 @@ func (x *mailbox) append(m *Message, qos byte, retained bool, l *Limits) (st *st
 		x.kept.add(n)
 		x.resident.Add(int64(n))
 	} else {
-		if x.memory.full(l.QueueMessages, l.MemoryBytes, n) {
+		if x.memory.full(l.QueueMessages, l.MemoryBytes, n) || x.memory.bytes > heldShare && x.held.Load() > l.HeldBytes {
 			x.drops++
 			x.mu.Unlock()
 			return nil, false
 		}
 		s.msg = m
 		x.memory.add(n)
+		x.held.Add(int64(n))
 	}
 	first := len(x.in) == 0
 	x.in = append(x.in, s)
@@ -128,6 +136,7 @@ func (x *mailbox) attach(s *Session) {
 	x.inflight = make(map[uint16]slot)
 	x.lastID = 0
 	x.mu.Lock()
+	s.replay.begin(s.b.c.Limits.ReplayRate, x.seq)
 	x.wake = s.wake
 	x.online.Store(true)
 	x.mu.Unlock()
@@ -155,6 +164,7 @@ func (x *mailbox) detach() {
 		x.spill(s.stored)
 	}
 	x.in = back
+	x.held.Add(-x.memory.bytes)
 	x.memory = tally{}
 	x.mu.Unlock()
 	x.out, x.head, x.inflight = nil, 0, nil
@@ -245,6 +255,9 @@ func (x *mailbox) free(f freed) {
 	x.kept.sub(f.kept)
 	x.memory.sub(f.memory)
 	x.mu.Unlock()
+	if f.memory.bytes > 0 {
+		x.held.Add(-f.memory.bytes)
+	}
 }
 
 // packetID returns an id that is not in flight, the wanted one if possible.

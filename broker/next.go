@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"time"
 
 	"strait"
 )
@@ -14,7 +15,8 @@ import (
 // for that: after a crash right now admit is asked again). admit must not call
 // the session. Without admit nothing may be received: an error.
 //
-// At most Limits.InFlight QoS 1 messages are unacknowledged; QoS 0 waits
+// A message that has expired is taken off likewise, and admit is not asked. At
+// most Limits.InFlight QoS 1 messages (SessionOptions.Receive) are unacknowledged; QoS 0 waits
 // behind them, so that the order is kept. The error is the session's cause,
 // ctx's, or strait.Unavailable when a message cannot be read back; in that
 // case it stays in the queue.
@@ -59,7 +61,7 @@ func (s *Session) take(ctx context.Context, buf []Delivery, admit func(*Message)
 			break
 		}
 		sl := x.out[x.head]
-		if sl.qos > 0 && len(x.inflight) >= s.b.c.Limits.InFlight {
+		if sl.qos > 0 && len(x.inflight) >= s.window {
 			break
 		}
 		if sl.abandoned() {
@@ -76,7 +78,8 @@ func (s *Session) take(ctx context.Context, buf []Delivery, admit func(*Message)
 			}
 			continue
 		}
-		if !admit(m) {
+		expired := m.Properties != nil && m.expired(s.b.c.Now())
+		if expired || !admit(m) {
 			// The journal first: what it has not taken yet it must
 			// cancel before pop lets go of the body.
 			if sl.stored != nil {
@@ -84,6 +87,10 @@ func (s *Session) take(ctx context.Context, buf []Delivery, admit func(*Message)
 			}
 			x.pop(&done)
 			continue
+		}
+		if d := s.replay.wait(&sl); d > 0 {
+			time.AfterFunc(d, func() { poke(s.wake) })
+			break
 		}
 		d := Delivery{Message: m, QoS: sl.qos, Dup: sl.sent, Retain: sl.retained}
 		if sl.qos > 0 {

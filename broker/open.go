@@ -85,10 +85,13 @@ func (l *Limits) complete() error {
 	if l.MemoryBytes == 0 {
 		l.MemoryBytes = 16 << 20
 	}
+	if l.HeldBytes == 0 {
+		l.HeldBytes = 1 << 30
+	}
 	if l.SessionExpiry == 0 {
 		l.SessionExpiry = time.Hour
 	}
-	if l.QueueBytes < 0 || l.MemoryBytes < 0 || l.SessionExpiry < 0 {
+	if l.QueueBytes < 0 || l.MemoryBytes < 0 || l.HeldBytes < 0 || l.ReplayRate < 0 || l.SessionExpiry < 0 {
 		return strait.Errorf(strait.Invalid, "limit", "a limit must not be negative")
 	}
 	return nil
@@ -160,19 +163,19 @@ func (b *Broker) recoverSession(f state.Fact) (*mailbox, error) {
 		return nil, fmt.Errorf("fact %q is not a session: %w", f.Key, err)
 	}
 	x := &mailbox{
-		id: strings.TrimPrefix(f.Key, sessionPrefix), number: r.Number, persistent: true,
-		subs: r.Subs, left: b.c.Now(),
+		id: strings.TrimPrefix(f.Key, sessionPrefix), number: r.Number, persistent: true, held: &b.held,
+		subs: r.Subs, left: b.c.Now(), v5: r.V5, expiry: time.Duration(r.Expiry) * time.Second,
 	}
 	if x.subs == nil {
-		x.subs = make(map[string]byte)
+		x.subs = make(map[string]options)
 	}
 	if r.Gone != 0 {
 		x.left = time.UnixMilli(r.Gone)
 	} else {
 		b.journal.set(x.record())
 	}
-	for filter, qos := range x.subs {
-		if err := b.tree.add(filter, x, qos, false); err != nil {
+	for filter, o := range x.subs {
+		if err := b.tree.add(filter, x, o, false); err != nil {
 			return nil, fmt.Errorf("session %q: %w", x.id, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +22,10 @@ const (
 
 // A sessionRecord is what is remembered of a persistent session, as JSON.
 type sessionRecord struct {
-	Number string          `json:"number"` // 16 hex digits, random
-	Subs   map[string]byte `json:"subs,omitempty"`
+	Number string             `json:"number"` // 16 hex digits, random
+	Subs   map[string]options `json:"subs,omitempty"`
+	V5     bool               `json:"v5,omitempty"`
+	Expiry int64              `json:"expiry,omitempty"` // seconds, in MQTT 5
 	// Gone is when its client left, in Unix milliseconds; 0 while connected.
 	Gone int64 `json:"gone,omitempty"`
 }
@@ -42,12 +45,15 @@ func decodeSession(value []byte) (r sessionRecord, err error) {
 	if len(r.Number) != 16 {
 		return sessionRecord{}, errors.New("session number is not 16 digits")
 	}
-	for f, qos := range r.Subs {
+	if r.Expiry < 0 || r.Expiry > math.MaxUint32 {
+		return sessionRecord{}, fmt.Errorf("expiry after %d seconds", r.Expiry)
+	}
+	for f, o := range r.Subs {
 		if err := ValidFilter(f); err != nil {
 			return sessionRecord{}, err
 		}
-		if qos > 1 {
-			return sessionRecord{}, fmt.Errorf("subscription with QoS %d", qos)
+		if o&^optionsKnown != 0 {
+			return sessionRecord{}, fmt.Errorf("subscription with options %#x", byte(o))
 		}
 	}
 	return r, nil
@@ -75,8 +81,12 @@ func parseQueueKey(key string) (number string, seq uint64, ok bool) {
 
 // A stored message is a version byte, a byte of flags, its time as varint of
 // Unix nanoseconds, then topic, publisher and trace, each after its length as
-// uvarint, then the payload to the end. A later version may add properties.
-const messageVersion = 1
+// uvarint, then the payload to the end. Version 2 has properties before the
+// payload; what has none is written in version 1.
+const (
+	messageVersion    = 1
+	propertiesVersion = 2
+)
 
 const (
 	flagQoS      = 1 << iota // published with QoS 1
@@ -89,7 +99,7 @@ const (
 const messageOverhead = 64
 
 func size(m *Message) int {
-	return len(m.Topic) + len(m.Payload) + len(m.Publisher) + len(m.Trace) + messageOverhead
+	return len(m.Topic) + len(m.Payload) + len(m.Publisher) + len(m.Trace) + messageOverhead + m.Properties.size()
 }
 
 func encodeMessage(m *Message, retained bool) []byte {
@@ -101,11 +111,18 @@ func encodeMessage(m *Message, retained bool) []byte {
 	if retained {
 		flags |= flagRetained
 	}
-	b = append(b, messageVersion, flags)
+	version := byte(messageVersion)
+	if m.Properties != nil {
+		version = propertiesVersion
+	}
+	b = append(b, version, flags)
 	b = binary.AppendVarint(b, m.Time.UnixNano())
 	for _, s := range [...]string{m.Topic, m.Publisher, m.Trace} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
+	}
+	if m.Properties != nil {
+		b = m.Properties.append(b)
 	}
 	return append(b, m.Payload...)
 }
@@ -113,10 +130,10 @@ func encodeMessage(m *Message, retained bool) []byte {
 var errMessage = errors.New("not a stored message")
 
 func decodeMessage(b []byte) (m *Message, retained bool, err error) {
-	if len(b) < 2 || b[0] != messageVersion || b[1]&^flagsKnown != 0 {
+	if len(b) < 2 || b[0] != messageVersion && b[0] != propertiesVersion || b[1]&^flagsKnown != 0 {
 		return nil, false, errMessage
 	}
-	flags := b[1]
+	version, flags := b[0], b[1]
 	nano, n := binary.Varint(b[2:])
 	if n <= 0 {
 		return nil, false, errMessage
@@ -124,18 +141,23 @@ func decodeMessage(b []byte) (m *Message, retained bool, err error) {
 	b = b[2+n:]
 	var s [3]string
 	for i := range s {
-		l, n := binary.Uvarint(b)
-		if n <= 0 || l > uint64(len(b)-n) {
+		var ok bool
+		if s[i], b, ok = cutString(b); !ok {
 			return nil, false, errMessage
 		}
-		s[i], b = string(b[n:n+int(l)]), b[n+int(l):]
+	}
+	var ps *Properties
+	if version == propertiesVersion {
+		if ps, b = cutProperties(b); ps == nil {
+			return nil, false, errMessage
+		}
 	}
 	if ValidTopic(s[0]) != nil {
 		return nil, false, errMessage
 	}
 	m = &Message{
 		Topic: s[0], Publisher: s[1], Trace: s[2], Payload: b,
-		QoS: flags & flagQoS, Retain: flags&flagRetain != 0, Time: time.Unix(0, nano),
+		QoS: flags & flagQoS, Retain: flags&flagRetain != 0, Time: time.Unix(0, nano), Properties: ps,
 	}
 	return m, flags&flagRetained != 0, nil
 }

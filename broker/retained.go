@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"strait"
 	"strait/state"
@@ -87,8 +88,27 @@ func (s *shelf) shrink() {
 	}
 }
 
-// get returns the message kept for topic, nil when there is none.
-func (s *shelf) get(ctx context.Context, topic string) (*Message, error) {
+// get returns the message kept for topic, nil when there is none. One that has
+// expired is forgotten.
+func (s *shelf) get(ctx context.Context, topic string, now time.Time) (*Message, error) {
+	s.mu.Lock()
+	it := s.topics[topic]
+	s.mu.Unlock()
+	m, err := s.fetch(ctx, topic)
+	if err != nil || m == nil || !m.expired(now) {
+		return m, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if it != nil && s.topics[topic] == it { // no newer one came meanwhile
+		s.unload(it)
+		delete(s.topics, topic)
+		s.journal.set(state.Write{Key: retainedPrefix + topic, Delete: true})
+	}
+	return nil, nil
+}
+
+func (s *shelf) fetch(ctx context.Context, topic string) (*Message, error) {
 	s.mu.Lock()
 	it := s.topics[topic]
 	var m *Message
@@ -113,7 +133,7 @@ func (s *shelf) get(ctx context.Context, topic string) (*Message, error) {
 	return m, nil
 }
 
-func (s *shelf) list(ctx context.Context, after string, limit int) ([]*Message, error) {
+func (s *shelf) list(ctx context.Context, after string, limit int, now time.Time) ([]*Message, error) {
 	if after != "" {
 		after = retainedPrefix + after
 	}
@@ -127,7 +147,9 @@ func (s *shelf) list(ctx context.Context, after string, limit int) ([]*Message, 
 		if err != nil {
 			return nil, fmt.Errorf("fact %q: %w", fact.Key, err)
 		}
-		list = append(list, m)
+		if !m.expired(now) {
+			list = append(list, m)
+		}
 	}
 	return list, nil
 }

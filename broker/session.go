@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"strait"
 )
@@ -24,6 +25,23 @@ type SessionOptions struct {
 	// with the client id as its Publisher. It is kept in memory only: it is
 	// not published when the broker's process is killed.
 	Will *Message
+	// V5 tells that the client speaks MQTT 5. Then Clean says only what is
+	// forgotten now, and Expiry how long the session outlives its connection:
+	// 0 for not at all, at most Limits.SessionExpiry. A session of one version
+	// is never resumed by a client of the other.
+	V5     bool
+	Expiry time.Duration
+	// Receive is how many QoS 1 messages the client takes unacknowledged, if
+	// that is less than Limits.InFlight; 0 when it did not say.
+	Receive int
+}
+
+// persistent tells whether something is kept when the client has gone.
+func (o *SessionOptions) persistent() bool {
+	if o.V5 {
+		return o.Expiry > 0
+	}
+	return !o.Clean
 }
 
 // An EndCause says how a connection ended.
@@ -40,6 +58,9 @@ type Session struct {
 	box  *mailbox
 	will *Message
 	wake chan struct{} // capacity 1: there may be something for Next
+
+	window int    // QoS 1 messages that may be in flight
+	replay replay // of what was queued before
 
 	done  chan struct{}
 	cause error // set before done is closed
@@ -80,10 +101,20 @@ func (s *Session) end(cause EndCause) bool {
 	return ended
 }
 
-// Subscribe adds subscriptions, or changes the QoS of those there are. They
+// SetExpiry changes how long a session of MQTT 5 outlives its connection, at
+// most Limits.SessionExpiry; 0 ends it with the connection.
+func (s *Session) SetExpiry(d time.Duration) {
+	s.box.rd.Lock()
+	defer s.box.rd.Unlock()
+	if s.box.owner == s {
+		s.box.expiry = min(d, s.b.c.Limits.SessionExpiry)
+	}
+}
+
+// Subscribe adds subscriptions, or changes the options of those there are. They
 // take effect before it returns and, in a persistent session, are durable
 // then. For each filter without wildcard the topic's retained message is
-// queued, also when the subscription is not new.
+// queued, also when the subscription is not new, unless Retained says otherwise.
 //
 // refused is nil when all were granted; otherwise it has one error for each
 // that was not: strait.Invalid ("topic filter", "qos") or strait.Limit
@@ -101,6 +132,7 @@ func (s *Session) Subscribe(ctx context.Context, subs []Subscription) (refused [
 	}
 	changed := false
 	for i, sub := range subs {
+		_, had := x.subs[sub.Filter]
 		new, err := s.subscribe(sub)
 		if err != nil {
 			if refused == nil {
@@ -110,7 +142,7 @@ func (s *Session) Subscribe(ctx context.Context, subs []Subscription) (refused [
 			continue
 		}
 		changed = changed || new
-		if !wild(sub.Filter) && !strings.HasPrefix(sub.Filter, sharePrefix) {
+		if !wild(sub.Filter) && !strings.HasPrefix(sub.Filter, sharePrefix) && (sub.Retained == Always || sub.Retained == IfNew && !had) {
 			exact = append(exact, sub)
 		}
 	}
@@ -120,7 +152,7 @@ func (s *Session) Subscribe(ctx context.Context, subs []Subscription) (refused [
 	x.rd.Unlock()
 
 	for _, sub := range exact {
-		f, err := s.replay(ctx, sub)
+		f, err := s.kept(ctx, sub)
 		if err != nil {
 			return refused, err
 		}
@@ -140,24 +172,27 @@ func (s *Session) subscribe(sub Subscription) (changed bool, err error) {
 	if sub.QoS > 1 {
 		return false, strait.Errorf(strait.Invalid, "qos", "QoS %d is not offered; use 0 or 1", sub.QoS)
 	}
-	qos, had := x.subs[sub.Filter]
-	if had && qos == sub.QoS {
+	options, had := x.subs[sub.Filter]
+	if had && options == sub.options() {
 		return false, nil
+	}
+	if sub.NoLocal && strings.HasPrefix(sub.Filter, sharePrefix) {
+		return false, strait.Errorf(strait.Invalid, "topic filter", "a shared subscription must not ask for No Local") // MQTT 5, 3.8.3.1
 	}
 	if limit := s.b.c.Limits.Subscriptions; !had && len(x.subs) >= limit {
 		return false, strait.Errorf(strait.Limit, "subscriptions", "a connection may have %d subscriptions", limit)
 	}
 	filter := strings.Clone(sub.Filter)
-	if err := s.b.tree.add(filter, x, sub.QoS, had); err != nil {
+	if err := s.b.tree.add(filter, x, sub.options(), had); err != nil {
 		return false, err
 	}
-	x.subs[filter] = sub.QoS
+	x.subs[filter] = sub.options()
 	return true, nil
 }
 
-// replay queues the retained message of an exact filter.
-func (s *Session) replay(ctx context.Context, sub Subscription) (*flush, error) {
-	m, err := s.b.retained.get(ctx, sub.Filter)
+// kept queues the retained message of an exact filter.
+func (s *Session) kept(ctx context.Context, sub Subscription) (*flush, error) {
+	m, err := s.b.retained.get(ctx, sub.Filter, s.b.c.Now())
 	if err != nil || m == nil {
 		return nil, err
 	}
@@ -203,8 +238,8 @@ func (s *Session) Subscriptions() []Subscription {
 	s.box.rd.Lock()
 	defer s.box.rd.Unlock()
 	list := make([]Subscription, 0, len(s.box.subs))
-	for filter, qos := range s.box.subs {
-		list = append(list, Subscription{filter, qos})
+	for filter, o := range s.box.subs {
+		list = append(list, Subscription{Filter: filter, QoS: o.qos(), NoLocal: o&noLocal != 0, RetainAsPublished: o&retainAsPublished != 0})
 	}
 	return list
 }
@@ -230,7 +265,7 @@ func (s *Session) Ack(_ context.Context, packetID uint16) error {
 	var f freed
 	f.add(x, sl)
 	x.free(f)
-	if len(x.inflight) == s.b.c.Limits.InFlight-1 {
+	if len(x.inflight) == s.window-1 {
 		poke(s.wake) // Next may be waiting for room in the window
 	}
 	return nil

@@ -37,7 +37,7 @@ func (g *group) pick(qos byte) (s subscriber, ok bool) {
 		if m.box.online.Load() {
 			return m, true
 		}
-		if !ok && qos > 0 && m.qos > 0 && m.box.persistent {
+		if !ok && qos > 0 && m.options.qos() > 0 && m.box.persistent {
 			s, ok = m, true
 		}
 	}

@@ -116,16 +116,18 @@ func validName(thing, name, counted string) error {
 // stripRule cuts "$aws/rules/NAME/" off. What has no such prefix, or a name
 // that is too long for a rule, is returned whole and so counted whole.
 func stripRule(topic string) string {
-	const prefix = "$aws/rules/"
-	if !strings.HasPrefix(topic, prefix) {
+	if !strings.HasPrefix(topic, rulePrefix) {
 		return topic
 	}
-	name, rest, ok := strings.Cut(topic[len(prefix):], "/")
+	name, rest, ok := strings.Cut(topic[len(rulePrefix):], "/")
 	if !ok || name == "" || len(name) > maxPrefix {
 		return topic
 	}
 	return rest
 }
+
+// rulePrefix begins the topics of Basic Ingest.
+const rulePrefix = "$aws/rules/"
 
 // wild tells whether filter has a wildcard.
 func wild(filter string) bool { return strings.ContainsAny(filter, "+#") }

@@ -176,6 +176,9 @@ func FuzzTopics(f *testing.F) {
 func TestStoredMessageComesBack(t *testing.T) {
 	m := broker.Message{Topic: "a/b", Payload: []byte("x"), QoS: 1, Retain: true, Publisher: "p", Trace: "t", Time: time.Unix(1, 2)}
 	for _, retained := range []bool{false, true} {
+		if retained {
+			m.Properties = said
+		}
 		got, r, err := broker.DecodeMessage(broker.EncodeMessage(&m, retained))
 		if err != nil || r != retained || !reflect.DeepEqual(*got, m) {
 			t.Errorf("%+v came back as %+v (%v), %v", m, got, r, err)
@@ -188,6 +191,7 @@ func TestStoredMessageComesBack(t *testing.T) {
 func FuzzDecodeMessage(f *testing.F) {
 	f.Add(broker.EncodeMessage(&broker.Message{Topic: "a/b", Payload: []byte("x"), QoS: 1, Publisher: "p", Trace: "t", Time: time.Unix(1, 2)}, true))
 	f.Add([]byte{1, 0})
+	f.Add(broker.EncodeMessage(&broker.Message{Topic: "a/b", Payload: []byte("x"), Properties: said}, false))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, retained, err := broker.DecodeMessage(b)
 		if err != nil {
@@ -198,7 +202,8 @@ func FuzzDecodeMessage(f *testing.F) {
 		}
 		again, r2, err := broker.DecodeMessage(broker.EncodeMessage(m, retained))
 		if err != nil || r2 != retained || again.Topic != m.Topic || !bytes.Equal(again.Payload, m.Payload) ||
-			again.QoS != m.QoS || again.Retain != m.Retain || again.Publisher != m.Publisher || again.Trace != m.Trace || !again.Time.Equal(m.Time) {
+			again.QoS != m.QoS || again.Retain != m.Retain || again.Publisher != m.Publisher || again.Trace != m.Trace || !again.Time.Equal(m.Time) ||
+			!reflect.DeepEqual(again.Properties, m.Properties) {
 			t.Fatalf("%+v (%v) came back as %+v (%v), %v", m, retained, again, r2, err)
 		}
 	})

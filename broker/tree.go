@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// A subscriber is a mailbox that wants a topic, and the highest QoS it wants;
-// or a group, of which one member gets it.
+// A subscriber is a mailbox that wants a topic, and how it wants it; or a
+// group, of which one member gets it.
 type subscriber struct {
-	box   *mailbox
-	group *group // not nil: box and qos mean nothing
-	qos   byte
+	box     *mailbox
+	group   *group // not nil: box and options mean nothing
+	options options
 }
 
 // A tree finds the subscribers of a topic. Looking a topic up again costs one
@@ -79,25 +79,33 @@ func (t *tree) find(topic string) []subscriber {
 	return m.subs
 }
 
+// wanted tells whether topic has subscribers, and leaves the cache alone.
+func (t *tree) wanted(topic string) (yes bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	t.root.search(topic, topic[0] == '$', func([]subscriber) { yes = true })
+	return yes
+}
+
 // add subscribes box to filter; change says that it did so already, with
-// another QoS. It fails only for shared subscriptions, with strait.Limit.
-func (t *tree) add(filter string, box *mailbox, qos byte, change bool) error {
+// other options. It fails only for shared subscriptions, with strait.Limit.
+func (t *tree) add(filter string, box *mailbox, o options, change bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if name, inner, ok := cutShare(filter); ok {
-		return t.join(name, inner, subscriber{box: box, qos: qos})
+		return t.join(name, inner, subscriber{box: box, options: o})
 	}
 	defer t.invalidate(filter)
 	list := t.root.list(filter)
 	if change {
 		for i := range *list {
 			if (*list)[i].box == box {
-				(*list)[i].qos = qos
+				(*list)[i].options = o
 				return nil
 			}
 		}
 	}
-	*list = append(*list, subscriber{box: box, qos: qos})
+	*list = append(*list, subscriber{box: box, options: o})
 	return nil
 }
 
@@ -147,7 +155,7 @@ func (t *tree) search(topic string) []subscriber {
 			once = append(once, s)
 			continue
 		}
-		once[i].qos = max(once[i].qos, s.qos)
+		once[i].options = once[i].options.merge(s.options)
 	}
 	return once
 }

@@ -153,7 +153,7 @@ func (g *guest) Subscribe(ctx context.Context, subs []mqtt.Subscription) ([]byte
 		if err := judge(s.Filter); err != nil {
 			return nil, err
 		}
-		in[i], codes[i] = broker.Subscription(s), s.QoS
+		in[i], codes[i] = broker.Subscription{Filter: s.Filter, QoS: s.QoS}, s.QoS
 	}
 	refused, err := g.s.Subscribe(ctx, in)
 	for i := range refused {
