@@ -65,20 +65,39 @@ func badBucket(name string) string {
 
 func letterOrDigit(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
 
-// Valid returns nil when m is within MaxUserMeta and MaxMeta; otherwise
-// TooLarge "metadata".
+// Valid returns nil when m is within MaxUserMeta, MaxMeta and MaxTags; otherwise
+// TooLarge "metadata" or "tags". A name must not begin with NUL: Invalid
+// "metadata".
 func (m Meta) Valid() error {
 	n := 0
 	for k, v := range m.User {
+		if strings.HasPrefix(k, "\x00") {
+			return strait.Errorf(strait.Invalid, "metadata", "the name of a user's metadata must not begin with NUL")
+		}
 		n += len(k) + len(v)
 	}
 	if n > MaxUserMeta {
 		return strait.Errorf(strait.TooLarge, "metadata", "the user's metadata have at most %d bytes; these have %d", MaxUserMeta, n)
 	}
+	if err := ValidTags(m.Tags); err != nil {
+		return err
+	}
 	n = len(m.ContentType) + len(m.ContentEncoding) + len(m.CacheControl) +
 		len(m.ContentDisposition) + len(m.ContentLanguage) + len(m.Expires)
 	if n > MaxMeta {
 		return strait.Errorf(strait.TooLarge, "metadata", "content type, encoding and the like have at most %d bytes together; these have %d", MaxMeta, n)
+	}
+	return nil
+}
+
+// ValidTags returns nil when tags are within MaxTags.
+func ValidTags(tags map[string]string) error {
+	n := 0
+	for k, v := range tags {
+		n += len(k) + len(v)
+	}
+	if n > MaxTags {
+		return strait.Errorf(strait.TooLarge, "tags", "tags have at most %d bytes; these have %d", MaxTags, n)
 	}
 	return nil
 }

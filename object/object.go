@@ -15,7 +15,7 @@
 //	Invalid       "bucket name", "key", "part number", "part", "part order",
 //	              "part size", "digest", "incomplete body", "object size",
 //	              "checksum algorithm", "checksum type"
-//	TooLarge      "object", "metadata"
+//	TooLarge      "object", "metadata", "tags"
 //	Precondition  "if-none-match", "if-match"
 //	Unavailable   "disk", "store" (closed)
 //	Internal      "damaged object"
@@ -36,6 +36,7 @@ const (
 	MaxPage     = 1000    // entries of one page of any list
 	MaxUserMeta = 2048    // bytes of all names and values of Meta.User
 	MaxMeta     = 8192    // bytes of the other fields of Meta together
+	MaxTags     = 16384   // bytes of all names and values of Meta.Tags
 )
 
 // CompleteAgain is how long a repeated Complete with the same parts gives the
@@ -48,6 +49,9 @@ type Meta struct {
 	ContentDisposition, ContentLanguage, Expires string
 	// User holds the caller's own names and values; nil when there are none.
 	User map[string]string
+	// Tags are names and values that SetTags may change later; nil when there
+	// are none.
+	Tags map[string]string
 }
 
 // A Bucket holds objects. Owner is whatever CreateBucket was given.
@@ -152,6 +156,9 @@ type Store interface {
 	Put(ctx context.Context, bucket, key string, body io.Reader, o PutOptions) (Info, error)
 	Head(ctx context.Context, bucket, key string) (Info, error)
 	Get(ctx context.Context, bucket, key string) (Info, Reader, error)
+	// SetTags gives an object other tags, none with nil. Nothing else of it
+	// changes, not even Modified.
+	SetTags(ctx context.Context, bucket, key string, tags map[string]string) error
 	// Delete removes an object; a missing one is no error.
 	Delete(ctx context.Context, bucket, key string) error
 	List(ctx context.Context, bucket string, q Query) (Page, error)

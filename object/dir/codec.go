@@ -5,8 +5,10 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strait/object"
+	"strings"
 	"time"
+
+	"strait/object"
 )
 
 // errRecord says that a fact of ours does not decode.
@@ -30,11 +32,19 @@ func (e *encoder) string(vs ...string) {
 
 func (e *encoder) meta(m object.Meta) {
 	e.string(m.ContentType, m.ContentEncoding, m.CacheControl, m.ContentDisposition, m.ContentLanguage, m.Expires)
-	e.int(int64(len(m.User)))
+	e.int(int64(len(m.Tags) + len(m.User)))
+	for _, k := range slices.Sorted(maps.Keys(m.Tags)) {
+		e.string(tagMark+k, m.Tags[k])
+	}
 	for _, k := range slices.Sorted(maps.Keys(m.User)) {
 		e.string(k, m.User[k])
 	}
 }
+
+// tagMark begins the name of a tag among the metadata. No name of the user's
+// begins with it (object.Meta.Valid), and as the lowest byte it keeps the whole
+// sorted, so that records from before there were tags read as they did.
+const tagMark = "\x00"
 
 func (e *encoder) checksum(c object.Checksum) { e.string(c.Algorithm, c.Type, c.Value) }
 
@@ -125,7 +135,6 @@ func (d *decoder) meta() (m object.Meta) {
 	if n == 0 {
 		return m
 	}
-	m.User = make(map[string]string, n)
 	last := ""
 	for i := range n {
 		k, v := d.string(), d.string()
@@ -133,8 +142,22 @@ func (d *decoder) meta() (m object.Meta) {
 			d.fail()
 			return m
 		}
-		m.User[k], last = v, k
+		last = k
+		if tag, ok := strings.CutPrefix(k, tagMark); ok {
+			m.Tags = with(m.Tags, tag, v, n)
+		} else {
+			m.User = with(m.User, k, v, n)
+		}
 	}
+	return m
+}
+
+// with adds to a map that may not be there yet.
+func with(m map[string]string, k, v string, n int) map[string]string {
+	if m == nil {
+		m = make(map[string]string, n)
+	}
+	m[k] = v
 	return m
 }
 

@@ -44,7 +44,7 @@ func records(t testing.TB) (all [][]byte) {
 	if err := s.CreateBucket(ctx, "bucket", "owner"); err != nil {
 		t.Fatal(err)
 	}
-	o := object.PutOptions{Size: -1, Algorithm: object.SHA256, Meta: object.Meta{ContentType: "a", User: map[string]string{"b": "c", "d": ""}}}
+	o := object.PutOptions{Size: -1, Algorithm: object.SHA256, Meta: object.Meta{ContentType: "a", User: map[string]string{"b": "c", "d": ""}, Tags: map[string]string{"t": "v"}}}
 	if _, err := s.Put(ctx, "bucket", "k", bytes.NewReader(make([]byte, 700_000)), o); err != nil {
 		t.Fatal(err)
 	}

@@ -170,6 +170,36 @@ func (s *Store) manifest(ctx context.Context, bucket, key string) (manifest, err
 	return m, nil
 }
 
+// SetTags implements object.Store.
+func (s *Store) SetTags(ctx context.Context, bucket, key string, tags map[string]string) error {
+	if err := object.ValidKey(key); err != nil {
+		return err
+	}
+	if err := object.ValidTags(tags); err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	for {
+		o, err := s.present(ctx, bucket, key, condition{})
+		switch {
+		case err != nil:
+			return err
+		case !o.there:
+			return noKey()
+		case o.damaged:
+			return damaged(errRecord)
+		}
+		o.manifest.meta.Tags = tags
+		w := state.Write{Key: objectKey(bucket, key), Value: o.manifest.encode(), Expect: o.expect()}
+		if _, err = s.facts.Apply(context.WithoutCancel(ctx), w); !errors.Is(err, state.ErrConflict) {
+			return err
+		}
+	}
+}
+
 // Delete implements object.Store.
 func (s *Store) Delete(ctx context.Context, bucket, key string) error {
 	if err := object.ValidKey(key); err != nil {

@@ -350,3 +350,30 @@ func closed(s *stage) {
 	_, err := s.Put(s.ctx, "bucket", "k", strings.NewReader("x"), unknown())
 	s.refused("put", err, strait.Unavailable, "store")
 }
+
+func tags(s *stage) {
+	first, second := map[string]string{"a": "1", "": "\x00"}, map[string]string{"b": "2"}
+	info, err := s.Put(s.ctx, "bucket", "k", strings.NewReader("x"), object.PutOptions{Meta: object.Meta{User: map[string]string{"a": "u"}, Tags: first}, Size: -1})
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, want := range []map[string]string{first, second, nil} {
+		if !reflect.DeepEqual(want, first) {
+			if err := s.SetTags(s.ctx, "bucket", "k", want); err != nil {
+				s.Fatal(err)
+			}
+			info.Meta.Tags = want
+		}
+		if head, err := s.Head(s.ctx, "bucket", "k"); err != nil || !reflect.DeepEqual(head, info) {
+			s.Errorf("head with tags %v: got %+v, %v; want %+v", want, head, err, info)
+		}
+	}
+	s.holds("k", []byte("x"))
+	u := s.begin("multi", object.UploadOptions{Meta: object.Meta{Tags: first}})
+	if info, err = s.complete(u, s.part(u, 1, []byte("y"))); err != nil || !reflect.DeepEqual(info.Meta.Tags, first) {
+		s.Errorf("complete: got tags %v, %v", info.Meta.Tags, err)
+	}
+	s.refused("tags of nothing", s.SetTags(s.ctx, "bucket", "none", first), strait.NotFound, "key")
+	s.refused("tags in no bucket", s.SetTags(s.ctx, "none", "k", first), strait.NotFound, "bucket")
+	s.refused("large tags", s.SetTags(s.ctx, "bucket", "k", map[string]string{"k": strings.Repeat("x", object.MaxTags)}), strait.TooLarge, "tags")
+}

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) object.Store) {
 		{"Digests", digests},
 		{"Conditions", conditions},
 		{"Metadata", metadata},
+		{"Tags", tags},
 		{"ReadWhileChanged", readWhileChanged},
 		{"Seek", seek},
 		{"List", list},
