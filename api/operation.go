@@ -52,7 +52,8 @@ type Operation struct {
 	Name string // as AWS calls it
 	// Route is method, path template and query keys for the rest protocols:
 	// "PUT /{Bucket}/{Key+}?partNumber&uploadId". {X+} takes slashes, too.
-	// A key may have a value: "?list-type=2".
+	// A key may have a value: "?list-type=2". A third word is a header that
+	// must be there: "PUT /{Bucket}/{Key+} X-Amz-Copy-Source".
 	Route string
 	// Status is the HTTP status of success; 0 is 200.
 	Status int

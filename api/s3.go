@@ -19,7 +19,7 @@ func S3(d *identity.Directory, store object.Store, region string) Service {
 	k := s3Desk{d, store, region}
 	return Service{
 		Name: "s3", Scopes: []string{"s3"}, Protocol: "rest-xml",
-		Operations: []Operation{
+		Operations: append(k.fixed(), []Operation{
 			op("ListBuckets", "GET /", k.mayListBuckets, k.listBuckets),
 			op("CreateBucket", "PUT /{Bucket}", onBucket[createBucketInput]("s3:CreateBucket"), k.createBucket),
 			op("HeadBucket", "HEAD /{Bucket}", onBucket[bucketInput]("s3:ListBucket"), k.headBucket).open(),
@@ -29,20 +29,25 @@ func S3(d *identity.Directory, store object.Store, region string) Service {
 			op("GetBucketPolicy", "GET /{Bucket}?policy", onBucket[bucketInput]("s3:GetBucketPolicy"), k.getPolicy),
 			op("DeleteBucketPolicy", "DELETE /{Bucket}?policy", onBucket[bucketInput]("s3:DeleteBucketPolicy"), k.deletePolicy).status(204),
 			op("ListObjectsV2", "GET /{Bucket}?list-type=2", k.mayList, k.listObjects).open(),
+			op("ListObjects", "GET /{Bucket}", k.mayListOld, k.listObjectsOld).open(),
+			op("ListObjectVersions", "GET /{Bucket}?versions", k.mayListVersions, k.listVersions),
 			op("ListMultipartUploads", "GET /{Bucket}?uploads", onBucket[listUploadsInput]("s3:ListBucketMultipartUploads"), k.listUploads),
 			op("DeleteObjects", "POST /{Bucket}?delete", k.mayDeleteMany, k.deleteObjects),
 
+			op("CopyObject", "PUT /{Bucket}/{Key+} X-Amz-Copy-Source", k.mayCopy, k.copyObject),
+			op("GetObjectAttributes", "GET /{Bucket}/{Key+}?attributes", k.mayGetAttributes, k.getAttributes),
 			op("PutObject", "PUT /{Bucket}/{Key+}", k.mayPut, k.putObject).open(),
 			op("GetObject", "GET /{Bucket}/{Key+}", k.mayGet, k.getObject).open(),
 			op("HeadObject", "HEAD /{Bucket}/{Key+}", k.mayGet, k.headObject).open(),
-			op("DeleteObject", "DELETE /{Bucket}/{Key+}", onObject[objectInput]("s3:DeleteObject"), k.deleteObject).status(204).open(),
+			op("DeleteObject", "DELETE /{Bucket}/{Key+}", k.mayDelete, k.deleteObject).status(204).open(),
 
 			op("CreateMultipartUpload", "POST /{Bucket}/{Key+}?uploads", onObject[createUploadInput]("s3:PutObject"), k.createUpload),
 			op("UploadPart", "PUT /{Bucket}/{Key+}?partNumber&uploadId", k.mayPutPart, k.uploadPart),
+			op("UploadPartCopy", "PUT /{Bucket}/{Key+}?partNumber&uploadId X-Amz-Copy-Source", k.mayCopyPart, k.copyPart),
 			op("CompleteMultipartUpload", "POST /{Bucket}/{Key+}?uploadId", k.mayComplete, k.completeUpload),
 			op("AbortMultipartUpload", "DELETE /{Bucket}/{Key+}?uploadId", onObject[uploadInput]("s3:AbortMultipartUpload"), k.abortUpload).status(204),
 			op("ListParts", "GET /{Bucket}/{Key+}?uploadId", onObject[listPartsInput]("s3:ListMultipartUploadParts"), k.listParts),
-		},
+		}...),
 	}
 }
 
@@ -244,7 +249,34 @@ type objectInput struct {
 
 func (in *objectInput) object() (string, string) { return in.Bucket, in.Key }
 
-func (k s3Desk) deleteObject(ctx context.Context, _ Call, in *objectInput) (*Nothing, error) {
+type deleteObjectInput struct {
+	Bucket    string `aws:"path,Bucket"`
+	Key       string `aws:"path,Key"`
+	VersionID string `aws:"query,versionId"`
+	IfMatch   string `aws:"header,If-Match"`
+}
+
+func (k s3Desk) mayDelete(_ context.Context, _ View, _ *Caller, in *deleteObjectInput) ([]Ask, error) {
+	if err := validVersion(in.VersionID); err != nil {
+		return nil, err
+	}
+	// A delete that overlooks its condition destroys what it must not.
+	if in.IfMatch != "" {
+		return nil, strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented: If-Match for deletes")
+	}
+	return ask(ofVersion("s3:DeleteObject", in.VersionID), strait.S3(in.Bucket+"/"+in.Key)), nil
+}
+
+// ofVersion is the action when a version is named: even the only one asks for
+// another permission, as on AWS.
+func ofVersion(action strait.Action, version string) strait.Action {
+	if version != "" {
+		return action + "Version"
+	}
+	return action
+}
+
+func (k s3Desk) deleteObject(ctx context.Context, _ Call, in *deleteObjectInput) (*Nothing, error) {
 	return nil, k.store.Delete(ctx, in.Bucket, in.Key)
 }
 
@@ -258,6 +290,7 @@ type readInput struct {
 	IfModifiedSince   string `aws:"header,If-Modified-Since"`
 	IfUnmodifiedSince string `aws:"header,If-Unmodified-Since"`
 	ChecksumMode      string `aws:"header,X-Amz-Checksum-Mode"`
+	VersionID         string `aws:"query,versionId"`
 
 	ContentType        string `aws:"query,response-content-type"`
 	ContentEncoding    string `aws:"query,response-content-encoding"`
@@ -274,7 +307,10 @@ func (k s3Desk) mayGet(_ context.Context, _ View, c *Caller, in *readInput) ([]A
 	if overrides != "" && c.Kind == strait.Anonymous {
 		return nil, strait.Errorf(strait.Invalid, "request", "Request specific response headers cannot be used for anonymous GET requests.")
 	}
-	return append(ask("s3:GetObject", strait.S3(in.Bucket+"/"+in.Key)),
+	if err := validVersion(in.VersionID); err != nil {
+		return nil, err
+	}
+	return append(ask(ofVersion("s3:GetObject", in.VersionID), strait.S3(in.Bucket+"/"+in.Key)),
 		Ask{Action: "s3:ListBucket", Resource: strait.S3(in.Bucket), Mode: authz.Probing}), nil
 }
 

@@ -124,11 +124,7 @@ func (k s3Desk) listObjects(ctx context.Context, _ Call, in *listObjectsInput) (
 		Name: in.Bucket, Prefix: enc(deref(in.Prefix)), Delimiter: enc(deref(in.Delimiter)), MaxKeys: limit,
 		EncodingType: in.EncodingType, ContinuationToken: in.Token, StartAfter: enc(in.StartAfter),
 	}
-	if limit == 0 {
-		_, err := k.store.Bucket(ctx, in.Bucket)
-		return xmlOf(out), err
-	}
-	page, err := k.store.List(ctx, in.Bucket, object.Query{Prefix: deref(in.Prefix), Delimiter: deref(in.Delimiter), After: after, Limit: limit})
+	page, err := k.page(ctx, in.Bucket, object.Query{Prefix: deref(in.Prefix), Delimiter: deref(in.Delimiter), After: after, Limit: limit})
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +241,7 @@ func (k s3Desk) mayDeleteMany(_ context.Context, _ View, _ *Caller, in *deleteOb
 	}
 	var asks []Ask
 	for _, o := range in.Delete.Object {
-		asks = append(asks, Ask{Action: "s3:DeleteObject", Resource: strait.S3(in.Bucket + "/" + o.Key), Mode: authz.PerItem})
+		asks = append(asks, Ask{Action: ofVersion("s3:DeleteObject", o.VersionId), Resource: strait.S3(in.Bucket + "/" + o.Key), Mode: authz.PerItem})
 	}
 	return asks, nil
 }

@@ -84,8 +84,10 @@ type putObjectInput struct {
 	IfMatch            string            `aws:"header,If-Match"`
 	IfNoneMatch        string            `aws:"header,If-None-Match"`
 	ContentSHA256      string            `aws:"header,X-Amz-Content-Sha256"`
-	CopySource         string            `aws:"header,X-Amz-Copy-Source"`
 	ACL                string            `aws:"header,X-Amz-Acl"`
+	Grants             map[string]string `aws:"headers,X-Amz-Grant-"`
+	Lock               map[string]string `aws:"headers,X-Amz-Object-Lock-"`
+	Redirect           string            `aws:"header,X-Amz-Website-Redirect-Location"`
 	StorageClass       string            `aws:"header,X-Amz-Storage-Class"`
 	Encryption         string            `aws:"header,X-Amz-Server-Side-Encryption"`
 	CustomerKey        string            `aws:"header,X-Amz-Server-Side-Encryption-Customer-Algorithm"`
@@ -95,40 +97,18 @@ type putObjectInput struct {
 	Body               *Payload          `aws:"payload"`
 }
 
-// offered refuses what would change the meaning of a write if it were
-// overlooked.
-func (in *putObjectInput) offered() error {
-	no := func(what string) error {
-		return strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented: %s", what)
-	}
-	switch {
-	case in.CopySource != "":
-		return no("x-amz-copy-source")
-	case in.CustomerKey != "":
-		return no("x-amz-server-side-encryption-customer-algorithm")
-	case in.Encryption != "" && in.Encryption != "AES256":
-		return no("x-amz-server-side-encryption")
-	case in.ACL != "" && in.ACL != "private" && in.ACL != "bucket-owner-full-control":
-		return no("x-amz-acl")
-	case in.Tagging != "":
-		return no("x-amz-tagging")
-	case in.StorageClass != "" && in.StorageClass != "STANDARD":
-		return strait.Errorf(strait.Unsupported, "header", "The storage class %s is not offered here.", in.StorageClass)
-	}
-	return nil
+func (in *putObjectInput) extras() extras {
+	return extras{in.ACL, in.Grants, in.Lock, in.Redirect, in.StorageClass, in.Encryption, in.CustomerKey}
 }
 
 // mayPut asks before a byte of the body is read.
 func (k s3Desk) mayPut(_ context.Context, _ View, _ *Caller, in *putObjectInput) ([]Ask, error) {
-	if err := in.offered(); err != nil {
+	if err := in.extras().offered(); err != nil {
 		return nil, err
 	}
-	x := policy.Context{}
-	for key, v := range map[string]string{"s3:x-amz-acl": in.ACL, "s3:x-amz-content-sha256": in.ContentSHA256,
-		"s3:x-amz-server-side-encryption": in.Encryption, "s3:if-none-match": in.IfNoneMatch, "s3:if-match": in.IfMatch} {
-		if v != "" {
-			x.Set(key, v)
-		}
+	x := writeContext(in.extras(), in.IfMatch, in.IfNoneMatch)
+	if in.ContentSHA256 != "" {
+		x.Set("s3:x-amz-content-sha256", in.ContentSHA256)
 	}
 	return askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), nil
 }
@@ -163,15 +143,8 @@ func (in *putObjectInput) options() (object.PutOptions, error) {
 			return o, strait.Errorf(strait.Invalid, "malformed digest", "The Content-MD5 you specified was invalid.")
 		}
 	}
-	switch in.IfNoneMatch {
-	case "":
-	case "*":
-		o.IfNoneMatch = true
-	default:
-		return o, strait.Errorf(strait.Unsupported, "header", "If-None-Match takes only * for writes.")
-	}
-	o.IfMatch = strings.Trim(in.IfMatch, `"`)
-	return o, nil
+	o.IfMatch, o.IfNoneMatch, err = writeConditions(in.IfMatch, in.IfNoneMatch)
+	return o, err
 }
 
 // withoutChunked removes the framing's name from Content-Encoding: it is no
@@ -255,6 +228,9 @@ type createUploadInput struct {
 	Algorithm          string            `aws:"header,X-Amz-Checksum-Algorithm"`
 	Type               string            `aws:"header,X-Amz-Checksum-Type"`
 	ACL                string            `aws:"header,X-Amz-Acl"`
+	Grants             map[string]string `aws:"headers,X-Amz-Grant-"`
+	Lock               map[string]string `aws:"headers,X-Amz-Object-Lock-"`
+	Redirect           string            `aws:"header,X-Amz-Website-Redirect-Location"`
 	StorageClass       string            `aws:"header,X-Amz-Storage-Class"`
 	Encryption         string            `aws:"header,X-Amz-Server-Side-Encryption"`
 	CustomerKey        string            `aws:"header,X-Amz-Server-Side-Encryption-Customer-Algorithm"`
@@ -277,8 +253,7 @@ type createUploadOutput struct {
 }
 
 func (k s3Desk) createUpload(ctx context.Context, c Call, in *createUploadInput) (*createUploadOutput, error) {
-	check := putObjectInput{ACL: in.ACL, StorageClass: in.StorageClass, Encryption: in.Encryption, CustomerKey: in.CustomerKey, Tagging: in.Tagging}
-	if err := check.offered(); err != nil {
+	if err := (extras{in.ACL, in.Grants, in.Lock, in.Redirect, in.StorageClass, in.Encryption, in.CustomerKey}).offered(); err != nil {
 		return nil, err
 	}
 	u, err := k.store.CreateUpload(ctx, in.Bucket, in.Key, object.UploadOptions{
@@ -339,14 +314,14 @@ func (k s3Desk) completeUpload(ctx context.Context, _ Call, in *completeUploadIn
 	if len(in.Upload.Part) == 0 || len(in.Upload.Part) > object.MaxParts {
 		return nil, strait.Errorf(strait.Invalid, "xml", "The XML you provided was not well-formed or did not validate against our published schema")
 	}
-	o := object.CompleteOptions{Type: strings.ToUpper(in.Type), Size: -1, IfMatch: strings.Trim(in.IfMatch, `"`), IfNoneMatch: in.IfNoneMatch == "*"}
-	if in.IfNoneMatch != "" && in.IfNoneMatch != "*" {
-		return nil, strait.Errorf(strait.Unsupported, "header", "If-None-Match takes only * for writes.")
-	}
+	o := object.CompleteOptions{Type: strings.ToUpper(in.Type), Size: -1}
 	if in.Size != nil {
 		o.Size = *in.Size
 	}
 	var err error
+	if o.IfMatch, o.IfNoneMatch, err = writeConditions(in.IfMatch, in.IfNoneMatch); err != nil {
+		return nil, err
+	}
 	if _, o.Checksum, err = (checksumHeaders{in.CRC32, in.CRC32C, in.CRC64NVME, in.SHA1, in.SHA256}).one(); err != nil {
 		return nil, err
 	}

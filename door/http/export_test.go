@@ -9,13 +9,17 @@ import (
 )
 
 // Match is how a service's table finds a row and the values of its path.
-func Match(s *api.Service, method, path string, rawQuery string) (operation string, vars map[string]string, err error) {
+func Match(s *api.Service, method, path string, rawQuery string, header ...string) (operation string, vars map[string]string, err error) {
 	t, err := newTable(s)
 	if err != nil {
 		return "", nil, err
 	}
 	_, q := splitURI(&http.Request{RequestURI: "/?" + rawQuery})
-	r, vars, err := t.match(method, path, q)
+	h := http.Header{}
+	for _, name := range header {
+		h.Set(name, "there")
+	}
+	r, vars, err := t.match(method, path, q, h)
 	if err != nil {
 		return "", nil, err
 	}

@@ -18,7 +18,7 @@ import (
 type restJSON struct{}
 
 func (restJSON) find(x *exchange) (*api.Operation, map[string]string, error) {
-	r, vars, err := x.table.match(x.r.Method, x.path, x.query)
+	r, vars, err := x.table.match(x.r.Method, x.path, x.query, x.r.Header)
 	if err != nil {
 		return nil, nil, err
 	}

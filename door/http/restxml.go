@@ -35,7 +35,7 @@ func (restXML) find(x *exchange) (*api.Operation, map[string]string, error) {
 	if x.bucket != "" {
 		path = "/" + x.bucket + path
 	}
-	r, vars, err := x.table.match(x.r.Method, path, x.query)
+	r, vars, err := x.table.match(x.r.Method, path, x.query, x.r.Header)
 	if err != nil {
 		if strait.KindOf(err) == strait.NotFound {
 			err = strait.Errorf(strait.Unsupported, "operation", "A header you provided implies functionality that is not implemented: %s %s", x.r.Method, path)

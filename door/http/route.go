@@ -74,6 +74,7 @@ type route struct {
 	method   string
 	segments []string // "{X}" and "{X+}" are variables
 	query    []pair   // keys that must be there; with a value, that value
+	header   string   // a header that must be there; "" for none
 }
 
 // A table finds rows by route.
@@ -91,11 +92,12 @@ func newTable(s *api.Service) (*table, error) {
 			continue
 		}
 		method, rest, ok := strings.Cut(o.Route, " ")
+		rest, header, _ := strings.Cut(rest, " ")
 		if !ok || !strings.HasPrefix(rest, "/") {
 			return nil, fmt.Errorf("operation %s of %s has no readable route: %q", o.Name, s.Name, o.Route)
 		}
 		path, raw, _ := strings.Cut(rest, "?")
-		r := route{o: o, method: method, segments: strings.Split(strings.TrimPrefix(path, "/"), "/")}
+		r := route{o: o, method: method, segments: strings.Split(strings.TrimPrefix(path, "/"), "/"), header: header}
 		for _, part := range strings.Split(raw, "&") {
 			if part == "" {
 				continue
@@ -106,11 +108,15 @@ func newTable(s *api.Service) (*table, error) {
 		}
 		t.routes = append(t.routes, r)
 	}
-	// The one with most query keys and most literal segments is tried first.
+	// The one with most query keys, a header and most literal segments is
+	// tried first.
 	sort.SliceStable(t.routes, func(i, j int) bool {
 		a, b := t.routes[i], t.routes[j]
 		if len(a.query) != len(b.query) {
 			return len(a.query) > len(b.query)
+		}
+		if (a.header == "") != (b.header == "") {
+			return a.header != ""
 		}
 		return a.literals() > b.literals()
 	})
@@ -129,7 +135,7 @@ func (r route) literals() int {
 
 // match finds the row for a method, raw path and query. Segments are decoded
 // once, after the path has been split.
-func (t *table) match(method, path string, q values) (*route, map[string]string, error) {
+func (t *table) match(method, path string, q values, h http.Header) (*route, map[string]string, error) {
 	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	other := false
 	for i := range t.routes {
@@ -138,7 +144,7 @@ func (t *table) match(method, path string, q values) (*route, map[string]string,
 		if err != nil {
 			return nil, nil, err
 		}
-		if !ok || !r.wants(q) {
+		if !ok || !r.wants(q) || r.header != "" && h.Get(r.header) == "" {
 			continue
 		}
 		if r.method != method {

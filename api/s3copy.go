@@ -1,0 +1,328 @@
+package api
+
+import (
+	"context"
+	"encoding/xml"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"strait"
+	"strait/authz"
+	"strait/object"
+	"strait/policy"
+)
+
+// A copySource is the object that a copy is made of, as x-amz-copy-source
+// names it. The name that is asked for is the name that is read.
+type copySource struct {
+	bucket, key string
+}
+
+// parseCopySource reads "/bucket/key" or "bucket/key", percent-encoded, with an
+// optional "?versionId=null".
+func parseCopySource(s string) (copySource, error) {
+	bad := strait.Errorf(strait.Invalid, "argument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+	path, version, _ := strings.Cut(s, "?")
+	if err := validVersion(strings.TrimPrefix(version, "versionId=")); err != nil {
+		return copySource{}, err
+	}
+	u, err := url.PathUnescape(path)
+	if err != nil {
+		return copySource{}, bad
+	}
+	bucket, key, ok := strings.Cut(strings.TrimPrefix(u, "/"), "/")
+	if !ok || object.ValidBucket(bucket) != nil || object.ValidKey(key) != nil {
+		return copySource{}, bad
+	}
+	return copySource{bucket, key}, nil
+}
+
+// validVersion takes the only version that an object here has.
+func validVersion(id string) error {
+	if id == "" || id == "null" {
+		return nil
+	}
+	return strait.Errorf(strait.Invalid, "argument", "Invalid version id specified: versions are not kept here")
+}
+
+func (s copySource) arn() strait.ARN { return strait.S3(s.bucket + "/" + s.key) }
+
+// asks are what reading the source needs. A caller that may not list the
+// source's bucket does not learn whether the object is there.
+func (s copySource) asks() []Ask {
+	return []Ask{{Action: "s3:GetObject", Resource: s.arn()}, {Action: "s3:ListBucket", Resource: strait.S3(s.bucket), Mode: authz.Probing}}
+}
+
+// open returns the source, if the conditions hold for it. verdict is the one on
+// listing its bucket.
+func (k s3Desk) openSource(ctx context.Context, s copySource, listed authz.Verdict, c copyConditions) (object.Info, object.Reader, error) {
+	info, r, err := k.store.Get(ctx, s.bucket, s.key)
+	if err != nil {
+		if strait.KindOf(err) == strait.NotFound && !listed.Allowed {
+			err = strait.Errorf(strait.Denied, "action", "Access Denied")
+		}
+		return info, nil, err
+	}
+	if err := c.hold(info); err != nil {
+		r.Close()
+		return info, nil, err
+	}
+	return info, r, nil
+}
+
+// copyConditions are the x-amz-copy-source-if-* headers.
+type copyConditions struct {
+	match, noneMatch, modifiedSince, unmodifiedSince string
+}
+
+// hold judges them as those of a read, except that what is not modified is a
+// failure, too.
+func (c copyConditions) hold(info object.Info) error {
+	in := readInput{IfMatch: c.match, IfNoneMatch: c.noneMatch, IfModifiedSince: c.modifiedSince, IfUnmodifiedSince: c.unmodifiedSince}
+	if in.conditions(info) != nil {
+		return strait.Errorf(strait.Precondition, "condition", "At least one of the pre-conditions you specified did not hold")
+	}
+	return nil
+}
+
+type copyObjectInput struct {
+	Bucket             string            `aws:"path,Bucket"`
+	Key                string            `aws:"path,Key"`
+	Source             string            `aws:"header,X-Amz-Copy-Source"`
+	MetadataDirective  string            `aws:"header,X-Amz-Metadata-Directive"`
+	TaggingDirective   string            `aws:"header,X-Amz-Tagging-Directive"`
+	SourceIfMatch      string            `aws:"header,X-Amz-Copy-Source-If-Match"`
+	SourceIfNoneMatch  string            `aws:"header,X-Amz-Copy-Source-If-None-Match"`
+	SourceIfModified   string            `aws:"header,X-Amz-Copy-Source-If-Modified-Since"`
+	SourceIfUnmodified string            `aws:"header,X-Amz-Copy-Source-If-Unmodified-Since"`
+	SourceKey          string            `aws:"header,X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm"`
+	IfMatch            string            `aws:"header,If-Match"`
+	IfNoneMatch        string            `aws:"header,If-None-Match"`
+	ContentType        string            `aws:"header,Content-Type"`
+	ContentEncoding    string            `aws:"header,Content-Encoding"`
+	ContentDisposition string            `aws:"header,Content-Disposition"`
+	ContentLanguage    string            `aws:"header,Content-Language"`
+	CacheControl       string            `aws:"header,Cache-Control"`
+	Expires            string            `aws:"header,Expires"`
+	User               map[string]string `aws:"headers,X-Amz-Meta-"`
+	Algorithm          string            `aws:"header,X-Amz-Checksum-Algorithm"`
+	ACL                string            `aws:"header,X-Amz-Acl"`
+	Grants             map[string]string `aws:"headers,X-Amz-Grant-"`
+	Lock               map[string]string `aws:"headers,X-Amz-Object-Lock-"`
+	Redirect           string            `aws:"header,X-Amz-Website-Redirect-Location"`
+	StorageClass       string            `aws:"header,X-Amz-Storage-Class"`
+	Encryption         string            `aws:"header,X-Amz-Server-Side-Encryption"`
+	CustomerKey        string            `aws:"header,X-Amz-Server-Side-Encryption-Customer-Algorithm"`
+	Tagging            string            `aws:"header,X-Amz-Tagging"`
+
+	source copySource
+}
+
+func (in *copyObjectInput) extras() extras {
+	return extras{in.ACL, in.Grants, in.Lock, in.Redirect, in.StorageClass, in.Encryption, or(in.CustomerKey, in.SourceKey)}
+}
+
+func (in *copyObjectInput) conditions() copyConditions {
+	return copyConditions{in.SourceIfMatch, in.SourceIfNoneMatch, in.SourceIfModified, in.SourceIfUnmodified}
+}
+
+// directive reads COPY or REPLACE.
+func directive(s, name string) (replace bool, err error) {
+	switch s {
+	case "", "COPY":
+		return false, nil
+	case "REPLACE":
+		return true, nil
+	}
+	return false, strait.Errorf(strait.Invalid, "argument", "Unknown %s directive.", name)
+}
+
+// mayCopy asks for both ends.
+func (k s3Desk) mayCopy(ctx context.Context, _ View, _ *Caller, in *copyObjectInput) (_ []Ask, err error) {
+	if err := in.extras().offered(); err != nil {
+		return nil, err
+	}
+	if in.source, err = parseCopySource(in.Source); err != nil {
+		return nil, err
+	}
+	x := writeContext(in.extras(), in.IfMatch, in.IfNoneMatch)
+	x.Set("s3:x-amz-copy-source", "/"+in.source.bucket+"/"+in.source.key)
+	x.Set("s3:x-amz-metadata-directive", or(in.MetadataDirective, "COPY"))
+	return append(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), in.source.asks()...), nil
+}
+
+type copyObjectResult struct {
+	XMLName      xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyObjectResult"`
+	ETag         string
+	LastModified MilliStamp
+	checksumXML
+	ChecksumType string `xml:",omitempty"`
+}
+
+func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*document[copyObjectResult], error) {
+	replace, err := directive(in.MetadataDirective, "metadata")
+	if err != nil {
+		return nil, err
+	}
+	if !replace && in.source == (copySource{in.Bucket, in.Key}) && in.StorageClass == "" && in.Encryption == "" {
+		return nil, strait.Errorf(strait.Invalid, "request", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
+	}
+	info, r, err := k.openSource(ctx, in.source, c.Verdicts[2], in.conditions())
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if info.Size > object.MaxBody {
+		return nil, strait.Errorf(strait.Invalid, "request", "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(object.MaxBody))
+	}
+	o := object.PutOptions{Meta: info.Meta, Size: info.Size, Algorithm: or(strings.ToUpper(in.Algorithm), info.Checksum.Algorithm)}
+	if replace {
+		o.Meta = object.Meta{ContentType: in.ContentType, ContentEncoding: withoutChunked(in.ContentEncoding), CacheControl: in.CacheControl,
+			ContentDisposition: in.ContentDisposition, ContentLanguage: in.ContentLanguage, Expires: in.Expires, User: in.User}
+	}
+	if o.IfMatch, o.IfNoneMatch, err = writeConditions(in.IfMatch, in.IfNoneMatch); err != nil {
+		return nil, err
+	}
+	made, err := k.store.Put(ctx, in.Bucket, in.Key, r, o)
+	if err != nil {
+		return nil, err
+	}
+	out := copyObjectResult{ETag: `"` + made.ETag + `"`, LastModified: MilliStamp(made.Modified), ChecksumType: made.Checksum.Type}
+	out.checksumXML = checksumOf(made.Checksum)
+	return xmlOf(out), nil
+}
+
+type copyPartInput struct {
+	Bucket             string `aws:"path,Bucket"`
+	Key                string `aws:"path,Key"`
+	PartNumber         int    `aws:"query,partNumber"`
+	UploadID           string `aws:"query,uploadId"`
+	Source             string `aws:"header,X-Amz-Copy-Source"`
+	Range              string `aws:"header,X-Amz-Copy-Source-Range"`
+	SourceIfMatch      string `aws:"header,X-Amz-Copy-Source-If-Match"`
+	SourceIfNoneMatch  string `aws:"header,X-Amz-Copy-Source-If-None-Match"`
+	SourceIfModified   string `aws:"header,X-Amz-Copy-Source-If-Modified-Since"`
+	SourceIfUnmodified string `aws:"header,X-Amz-Copy-Source-If-Unmodified-Since"`
+	SourceKey          string `aws:"header,X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm"`
+	CustomerKey        string `aws:"header,X-Amz-Server-Side-Encryption-Customer-Algorithm"`
+
+	source copySource
+}
+
+func (k s3Desk) mayCopyPart(_ context.Context, _ View, _ *Caller, in *copyPartInput) (_ []Ask, err error) {
+	if err := (extras{customerKey: or(in.CustomerKey, in.SourceKey)}).offered(); err != nil {
+		return nil, err
+	}
+	if in.source, err = parseCopySource(in.Source); err != nil {
+		return nil, err
+	}
+	x := policy.Context{}
+	x.Set("s3:x-amz-copy-source", "/"+in.source.bucket+"/"+in.source.key)
+	return append(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), in.source.asks()...), nil
+}
+
+type copyPartResult struct {
+	XMLName      xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyPartResult"`
+	ETag         string
+	LastModified MilliStamp
+	checksumXML
+}
+
+func (k s3Desk) copyPart(ctx context.Context, c Call, in *copyPartInput) (*document[copyPartResult], error) {
+	info, r, err := k.openSource(ctx, in.source, c.Verdicts[2],
+		copyConditions{in.SourceIfMatch, in.SourceIfNoneMatch, in.SourceIfModified, in.SourceIfUnmodified})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	from, n, err := parseCopyRange(in.Range, info.Size)
+	if err != nil {
+		return nil, err
+	}
+	if n > object.MaxBody {
+		return nil, strait.Errorf(strait.Invalid, "request", "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(object.MaxBody))
+	}
+	part, err := k.store.PutPart(ctx, in.Bucket, in.Key, in.UploadID, in.PartNumber, io.NewSectionReader(r, from, n), object.PutOptions{Size: n})
+	if err != nil {
+		return nil, err
+	}
+	out := copyPartResult{ETag: `"` + part.ETag + `"`, LastModified: MilliStamp(part.Modified)}
+	out.checksumXML = checksumOf(part.Checksum)
+	return xmlOf(out), nil
+}
+
+// parseCopyRange reads x-amz-copy-source-range, which unlike Range must name
+// both ends, inside the source.
+func parseCopyRange(s string, size int64) (from, n int64, err error) {
+	if s == "" {
+		return 0, size, nil
+	}
+	spec, ok := strings.CutPrefix(s, "bytes=")
+	a, b, dash := strings.Cut(spec, "-")
+	from, e1 := strconv.ParseInt(a, 10, 64)
+	last, e2 := strconv.ParseInt(b, 10, 64)
+	if !ok || !dash || e1 != nil || e2 != nil || from < 0 || last < from || strings.ContainsAny(spec, "+ ") {
+		return 0, 0, strait.Errorf(strait.Invalid, "argument", "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
+	}
+	if last >= size {
+		return 0, 0, strait.Errorf(strait.Invalid, "argument", "Range specified is not valid for source object of size: %d", size)
+	}
+	return from, last - from + 1, nil
+}
+
+// extras are headers of a write that would change its meaning if they were
+// overlooked.
+type extras struct {
+	acl          string
+	grants, lock map[string]string
+	redirect     string
+	storageClass string
+	encryption   string
+	customerKey  string
+}
+
+// offered refuses those that are not offered.
+func (e extras) offered() error {
+	no := func(what string) error {
+		return strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented: %s", what)
+	}
+	switch {
+	case e.customerKey != "":
+		return no("x-amz-server-side-encryption-customer-algorithm")
+	case e.encryption != "" && e.encryption != "AES256":
+		return no("x-amz-server-side-encryption")
+	case e.acl != "" && e.acl != "private" && e.acl != "bucket-owner-full-control":
+		return no("x-amz-acl")
+	case len(e.grants) > 0:
+		return no("x-amz-grant-*")
+	case len(e.lock) > 0:
+		return no("x-amz-object-lock-*")
+	case e.redirect != "":
+		return no("x-amz-website-redirect-location")
+	case e.storageClass != "" && e.storageClass != "STANDARD":
+		return strait.Errorf(strait.Unsupported, "header", "The storage class %s is not offered here.", e.storageClass)
+	}
+	return nil
+}
+
+// writeContext holds the condition keys of a write.
+func writeContext(e extras, ifMatch, ifNoneMatch string) policy.Context {
+	x := policy.Context{}
+	for key, v := range map[string]string{"s3:x-amz-acl": e.acl, "s3:x-amz-server-side-encryption": e.encryption,
+		"s3:x-amz-storage-class": e.storageClass, "s3:if-none-match": ifNoneMatch, "s3:if-match": ifMatch} {
+		if v != "" {
+			x.Set(key, v)
+		}
+	}
+	return x
+}
+
+// writeConditions reads the two conditions that a write may have.
+func writeConditions(ifMatch, ifNoneMatch string) (match string, none bool, err error) {
+	if ifNoneMatch != "" && ifNoneMatch != "*" {
+		return "", false, strait.Errorf(strait.Unsupported, "header", "If-None-Match takes only * for writes.")
+	}
+	return strings.Trim(ifMatch, `"`), ifNoneMatch == "*", nil
+}
