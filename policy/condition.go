@@ -59,19 +59,6 @@ func (c *condition) null(absent bool) bool {
 	return false
 }
 
-// absent is the answer for a key without a value.
-func (c *condition) absent() bool {
-	switch {
-	case c.ifExists:
-		return true
-	case c.set == forAllValues:
-		return true
-	case c.set == forAnyValue:
-		return false
-	}
-	return c.negated
-}
-
 // satisfied compares one value of the request with all that are wanted: one
 // must match or, negated, none. Values that cannot be read fail either way.
 func (c *condition) satisfied(found string, ctx Context) (good, known bool) {

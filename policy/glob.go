@@ -31,38 +31,6 @@ type chunk struct {
 // exact tells whether g has no wildcard at all.
 func (g *glob) exact() bool { return len(g.chunks) == 1 && g.chunks[0].ones == nil }
 
-func (g *glob) match(s string) bool {
-	switch {
-	case g.plain: // of its forms the most common
-		return s == g.chunks[0].text
-	case len(s) < g.size:
-		return false
-	case g.all:
-		return true
-	}
-	head := &g.chunks[0]
-	n, ok := head.prefix(s)
-	if !ok {
-		return false
-	}
-	s = s[n:]
-	if len(g.chunks) == 1 {
-		return s == ""
-	}
-	tail := &g.chunks[len(g.chunks)-1]
-	if n, ok = tail.suffix(s); !ok {
-		return false
-	}
-	s = s[:len(s)-n]
-	for i := 1; i < len(g.chunks)-1; i++ {
-		if n = g.chunks[i].find(s); n < 0 {
-			return false
-		}
-		s = s[n:]
-	}
-	return true
-}
-
 // prefix tells whether s begins with c, and how many bytes of s that takes.
 func (c *chunk) prefix(s string) (int, bool) {
 	if c.ones == nil {

@@ -185,15 +185,6 @@ func (g *grant) folders() map[string]int {
 	return count
 }
 
-func (g *grant) refusedIn(folder *arnTemplate, refused []Request) bool {
-	for _, r := range refused {
-		if strings.EqualFold(string(r.Action), g.action) && folder.fixedMatch(string(r.Resource)) {
-			return true
-		}
-	}
-	return false
-}
-
 func (a *arnTemplate) fixedMatch(text string) bool {
 	g, f := a.fill(nil, false)
 	return f == filled && g.match(text)

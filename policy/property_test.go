@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -77,6 +78,12 @@ func checkGuard(t *testing.T, d *dice) {
 	if w.set.HasTrust && !strings.HasPrefix(strings.ToLower(string(w.request.Action)), "sts:") {
 		w.set.HasTrust, w.set.Trust = false, nil // guards are of connections
 	}
+	if d.in(2) { // let the time decide
+		timed := d.timed()
+		w.set.Session, w.set.HasSession, w.set.Boundary, w.set.HasBoundary = nil, false, nil, false
+		w.set.Identity = []*policy.Document{parse(t, policy.Identity, "timed", timed)}
+		w.set.IoT = []*policy.Document{parse(t, policy.IoT, "timed", timed)}
+	}
 	at := time.Date(2026, 3, 1, 11, 59, 58, 500e6, time.UTC)
 	for change := range 2 {
 		g := w.set.Guard(w.request)
@@ -107,6 +114,17 @@ func checkGuard(t *testing.T, d *dice) {
 			w.set.IoT = append(slices.Clone(w.set.IoT), parse(t, policy.IoT, "more", d.document(policy.IoT)))
 		}
 	}
+}
+
+// timed is a policy that is about nothing but the time.
+func (d *dice) timed() string {
+	statement := func() string {
+		op := d.of("DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals")
+		at := d.of("2026-03-01T12:00:00Z", "1772366401", "2026-03-01T11:59:59Z", "2026-03-01T12:00:02Z")
+		return fmt.Sprintf(`{"Effect":%q,"Action":"*","Resource":"*","Condition":{%q:{%q:%q}}}`,
+			d.of("Allow", "Allow", "Deny"), op, d.of("aws:CurrentTime", "aws:EpochTime"), at)
+	}
+	return `{"Version":"2012-10-17","Statement":[` + statement() + `,` + statement() + `]}`
 }
 
 func TestGuardFollowsTime(t *testing.T) {

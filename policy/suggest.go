@@ -193,25 +193,6 @@ func literalARN(arn string, variables bool) (string, bool) {
 	return head + Literal(last), exact
 }
 
-// Literal returns text written so that it stands for itself in the sixth part
-// of a Resource of Version 2012-10-17: wildcards and variables in it are
-// escaped.
-func Literal(text string) string {
-	if !strings.ContainsAny(text, "*?$") {
-		return text
-	}
-	var b strings.Builder
-	for i := range len(text) {
-		switch c := text[i]; c {
-		case '*', '?', '$':
-			b.WriteString("${" + string(c) + "}")
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
 func textNode(s string) *node { return &node{kind: nodeText, text: s} }
 
 func objectNode(m ...member) *node { return &node{kind: nodeObject, members: m} }

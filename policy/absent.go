@@ -1,0 +1,16 @@
+//go:build !mutant_absent
+
+package policy
+
+// absent is the answer for a key without a value.
+func (c *condition) absent() bool {
+	switch {
+	case c.ifExists:
+		return true
+	case c.set == forAllValues:
+		return true
+	case c.set == forAnyValue:
+		return false
+	}
+	return c.negated
+}
