@@ -194,6 +194,11 @@ func (e *Engine) evaluate(d *definition, m *Message, in *Input) *run {
 		return nil
 	}
 	tell(Matched, nil)
+	if err == nil && d.stmt.whole() && !in.JSON() {
+		if document, err = []byte("{}"), nil; len(m.Payload) > 0 {
+			err = strait.Errorf(strait.Invalid, "payload", "the payload is not JSON, and a function takes nothing else; select encode(*, 'base64') AS data")
+		}
+	}
 	if err != nil {
 		tell(Failed, err)
 	}

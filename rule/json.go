@@ -171,3 +171,26 @@ func (o *object) append(to []byte) []byte {
 	}
 	return append(to, '}')
 }
+
+// elements yields the elements of array in order.
+func elements(array []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for rest := array[1:]; rest[0] != ']'; {
+			n := valueEnd(rest)
+			if !yield(rest[:n:n]) {
+				return
+			}
+			if rest = rest[n:]; rest[0] == ',' {
+				rest = rest[1:]
+			}
+		}
+	}
+}
+
+// appendElement adds v to an array that is not closed yet.
+func appendElement(array []byte, v value) []byte {
+	if len(array) > 1 {
+		array = append(array, ',')
+	}
+	return v.append(array)
+}

@@ -32,7 +32,7 @@ func (t token) is(word string) bool {
 // reserved are the words that cannot begin a path or stand as a name of their
 // own; behind a dot or AS they can.
 func (t token) reserved() bool {
-	for _, w := range []string{"SELECT", "FROM", "WHERE", "AS", "AND", "OR", "NOT", "CASE"} {
+	for _, w := range []string{"SELECT", "FROM", "WHERE", "AS", "AND", "OR", "NOT", "CASE", "WHEN", "THEN", "ELSE"} {
 		if t.is(w) {
 			return true
 		}
@@ -42,7 +42,7 @@ func (t token) reserved() bool {
 
 // operand tells whether a value can end with t.
 func (t token) operand() bool {
-	return t.kind == wordToken && !t.reserved() || t.kind == numberToken || t.kind == textToken || t.is(")")
+	return t.kind == wordToken && !t.reserved() || t.kind == numberToken || t.kind == textToken || t.is(")") || t.is("]") || t.is("}")
 }
 
 // lex cuts the source into p.tokens, with an endToken at the end.
@@ -66,9 +66,6 @@ func (p *parser) lex() error {
 				return p.refuse(t, "the text has no closing %c", first)
 			}
 			t.kind, t.text, size = textToken, rest[1:1+end], end+2
-			if strings.Contains(t.text, `\`) {
-				return p.refuse(t, `a backslash in a text is not offered, because its meaning is not documented`)
-			}
 		case nameRune(first, true):
 			size = strings.IndexFunc(rest, func(r rune) bool { return !nameRune(r, false) })
 			if size < 0 {

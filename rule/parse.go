@@ -1,8 +1,9 @@
 package rule
 
 import (
-	"strconv"
 	"strings"
+
+	"strait"
 )
 
 // maxDepth bounds parentheses and NOTs within each other.
@@ -11,9 +12,15 @@ const maxDepth = 64
 // A parser reads one statement, by recursive descent.
 type parser struct {
 	source string
+	modern bool // Version2016 or later
 	tokens []token
 	next   int
 	depth  int
+
+	asks      bool         // a function of the statement asks outside
+	roles     []strait.ARN // that such functions take
+	functions []strait.ARN // that aws_lambda invokes
+	heavy     int          // calls of functions of which AWS allows one
 }
 
 // A term is a compiled expression.
@@ -22,6 +29,9 @@ type term struct {
 	level int    // how tightly the text binds, one of the levels below
 	name  string // the key it gets without AS; "" when it needs an AS
 	eval  func(*Input) value
+
+	constant bool // a literal, whose value is known
+	known    value
 }
 
 // Levels of expressions, loosest first. AWS does not document them; these are
@@ -31,6 +41,8 @@ const (
 	andLevel
 	notLevel
 	compareLevel
+	sumLevel
+	productLevel
 	valueLevel
 )
 
@@ -64,22 +76,15 @@ func (p *parser) statement() (*Statement, error) {
 		}
 		return nil, p.refuse(p.peek(), "a statement begins with SELECT")
 	}
-	if t := p.peek(); t.is("VALUE") && p.valueClause(p.tokens[p.next+1]) {
-		return nil, p.refuse(t, "SELECT VALUE is not offered; select named items")
-	}
 	s := &Statement{}
-	for more := true; more; more = p.take(",") {
-		it, err := p.item()
-		if err != nil {
-			return nil, err
-		}
-		s.items = append(s.items, it)
+	if err := p.list(&s.selection); err != nil {
+		return nil, err
 	}
 	// 2. FROM.
 	if p.take("FROM") {
 		t := p.peek()
 		if t.kind != textToken {
-			return nil, p.refuse(t, "FROM takes a topic filter in quotes; nested queries are not offered")
+			return nil, p.refuse(t, "FROM takes a topic filter in quotes")
 		}
 		if wrong := checkFilter(t.text); wrong != "" {
 			return nil, p.refuse(t, "%s", wrong)
@@ -88,17 +93,46 @@ func (p *parser) statement() (*Statement, error) {
 		p.next++
 	}
 	// 3. WHERE.
-	if p.take("WHERE") {
-		cond, err := p.expression()
-		if err != nil {
-			return nil, err
-		}
-		s.where = &cond
+	if err := p.condition(&s.selection); err != nil {
+		return nil, err
 	}
 	if t := p.peek(); t.kind != endToken {
 		return nil, p.unexpected(t)
 	}
+	s.asks, s.roles, s.functions = p.asks, p.roles, p.functions
 	return s, nil
+}
+
+// list reads [VALUE] item {, item}, behind SELECT.
+func (p *parser) list(s *selection) error {
+	if t := p.peek(); t.is("VALUE") && p.valueClause(p.tokens[p.next+1]) {
+		p.next++
+		s.bare = true
+	}
+	start := p.peek()
+	for more := true; more; more = p.take(",") {
+		it, err := p.item(s.bare)
+		if err != nil {
+			return err
+		}
+		s.items = append(s.items, it)
+	}
+	if s.bare && len(s.items) > 1 {
+		return p.refuse(start, "SELECT VALUE takes one item; for more leave VALUE out")
+	}
+	return nil
+}
+
+// condition reads [WHERE condition].
+func (p *parser) condition(s *selection) error {
+	if !p.take("WHERE") {
+		return nil
+	}
+	cond, err := p.expression()
+	if err == nil {
+		s.where = &cond
+	}
+	return err
 }
 
 // valueClause tells whether the word VALUE before t is the keyword: an
@@ -110,7 +144,7 @@ func (p *parser) valueClause(t token) bool {
 	case textToken, numberToken:
 		return true
 	}
-	return t.is("*")
+	return t.is("*") || t.is("(") || t.is("{") || t.is("[")
 }
 
 // unexpected refuses t where a statement cannot go on with it.
@@ -118,23 +152,22 @@ func (p *parser) unexpected(t token) error {
 	switch {
 	case t.kind == endToken:
 		return p.refuse(t, "the statement ends too early")
-	case t.kind == signToken && strings.Contains("+-*/%|", t.text):
-		return p.refuse(t, "arithmetic (%s) is not offered; a name with a hyphen cannot be selected", t.text)
-	case t.kind == signToken && strings.Contains("[]{}", t.text):
-		return p.refuse(t, "lists and objects (%s) in the statement are not offered", t.text)
-	case t.kind == signToken && strings.Contains("!@$;", t.text):
+	case t.is("-"), t.is("+"):
+		return p.refuse(t, "a sign is offered before a number only; write 0 - name")
+	case t.is("["):
+		return p.refuse(t, "elements are chosen by get(array, index), not by [ ]")
+	case t.kind == signToken && strings.Contains("!@$;|", t.text):
 		return p.refuse(t, "%q is not offered", t.text)
-	case t.is("IN"), t.is("LIKE"), t.is("BETWEEN"), t.is("IS"):
+	case t.is("IN"), t.is("LIKE"), t.is("BETWEEN"), t.is("IS"), t.is("EXISTS"):
 		return p.refuse(t, "the operator %s is not offered", strings.ToUpper(t.text))
-	case t.is("CASE"):
-		return p.refuse(t, "CASE is not offered")
 	case t.is("SELECT"):
-		return p.refuse(t, "nested queries are not offered")
+		return p.refuse(t, "a nested query stands in parentheses")
 	}
 	return p.refuse(t, "%q does not belong here", clip(t.text))
 }
 
-func (p *parser) item() (item, error) {
+// item reads an element of SELECT's list; a bare one has no name.
+func (p *parser) item(bare bool) (item, error) {
 	var it item
 	start := p.peek()
 	if p.take("*") {
@@ -145,12 +178,15 @@ func (p *parser) item() (item, error) {
 			return item{}, err
 		}
 	}
+	if t := p.peek(); bare && t.is("AS") {
+		return item{}, p.refuse(t, "SELECT VALUE gives no names")
+	}
 	if p.take("AS") {
 		path, err := p.path()
 		it.path = path
 		return it, err
 	}
-	if !it.star {
+	if !it.star && !bare {
 		if it.term.name == "" {
 			if t := p.peek(); t.kind != endToken && !t.is(",") && !t.is("FROM") && !t.is("WHERE") {
 				return item{}, p.unexpected(t)
@@ -226,7 +262,7 @@ func (p *parser) negation() (term, error) {
 }
 
 func (p *parser) comparison() (term, error) {
-	left, err := p.value()
+	left, err := p.sum()
 	if err != nil {
 		return term{}, err
 	}
@@ -236,7 +272,7 @@ func (p *parser) comparison() (term, error) {
 		return left, nil
 	}
 	p.next++
-	right, err := p.value()
+	right, err := p.sum()
 	if err != nil {
 		return term{}, err
 	}
@@ -245,17 +281,80 @@ func (p *parser) comparison() (term, error) {
 	}
 	l, r := left.eval, right.eval
 	return term{
-		text:  left.within(valueLevel) + " " + t.text + " " + right.within(valueLevel),
+		text:  left.within(sumLevel) + " " + t.text + " " + right.within(sumLevel),
 		level: compareLevel,
-		eval:  func(in *Input) value { return test(l(in), r(in)) },
+		eval: func(in *Input) value {
+			a, b := l(in), r(in)
+			if !in.charge(len(a.raw) + len(b.raw)) {
+				return value{}
+			}
+			return test(a, b)
+		},
 	}, nil
 }
 
-// value reads a literal, a path, a function or something in parentheses.
+func (p *parser) sum() (term, error) { return p.arithmetic("+-", sumLevel, p.product) }
+
+func (p *parser) product() (term, error) { return p.arithmetic("*/%", productLevel, p.value) }
+
+// arithmetic reads operands joined by one of the signs, from left to right.
+func (p *parser) arithmetic(signs string, level int, operand func() (term, error)) (term, error) {
+	first, err := operand()
+	if err != nil {
+		return term{}, err
+	}
+	type step struct {
+		with func(*Input, value, value) value
+		of   func(*Input) value
+	}
+	var steps []step
+	text := first.within(level)
+	for t := p.peek(); t.kind == signToken && strings.Contains(signs, t.text); t = p.peek() {
+		p.next++
+		next, err := operand()
+		if err != nil {
+			return term{}, err
+		}
+		steps = append(steps, step{operators[t.text], next.eval})
+		text += " " + t.text + " " + next.within(level+1)
+	}
+	if steps == nil {
+		return first, nil
+	}
+	start := first.eval
+	return term{text: text, level: level, eval: func(in *Input) value {
+		v := start(in)
+		for _, s := range steps {
+			v = s.with(in, v, s.of(in))
+		}
+		return v
+	}}, nil
+}
+
+// value reads an operand, and the path that may follow one: get(a, 0).b.
 func (p *parser) value() (term, error) {
+	t, err := p.primary()
+	if err != nil || !p.peek().is(".") || t.constant {
+		return t, err
+	}
+	p.next++
+	path, err := p.path()
+	if err != nil {
+		return term{}, err
+	}
+	of := t.eval
+	return term{text: t.within(valueLevel) + "." + strings.Join(path, "."), level: valueLevel, name: path[len(path)-1],
+		eval: func(in *Input) value { return in.walk(of(in).raw, path) }}, nil
+}
+
+// primary reads a literal, a path, a function, CASE or something in parentheses.
+func (p *parser) primary() (term, error) {
 	t := p.peek()
 	switch {
 	case t.kind == textToken:
+		if strings.Contains(t.text, `\`) {
+			return term{}, p.refuse(t, `a backslash is offered in the pattern of regexp_matches, regexp_replace and regexp_substr only, because its meaning elsewhere is not documented`)
+		}
 		p.next++
 		return constant(quote(t.text), value{kind: text, text: t.text}), nil
 	case t.kind == numberToken:
@@ -267,6 +366,12 @@ func (p *parser) value() (term, error) {
 		return constant(digits, value{kind: number, raw: []byte(digits)}), nil
 	case t.is("("):
 		return p.parentheses()
+	case t.is("CASE"):
+		return p.choice()
+	case t.is("{"):
+		return p.objectLiteral()
+	case t.is("["):
+		return p.arrayLiteral()
 	case t.kind != wordToken || t.reserved():
 		return term{}, p.unexpected(t)
 	case p.tokens[p.next+1].is("("):
@@ -283,11 +388,11 @@ func (p *parser) value() (term, error) {
 		return term{}, err
 	}
 	return term{text: strings.Join(path, "."), level: valueLevel, name: path[len(path)-1],
-		eval: func(in *Input) value { return in.lookup(path) }}, nil
+		eval: func(in *Input) value { return in.walk(in.here, path) }}, nil
 }
 
 func constant(written string, v value) term {
-	return term{text: written, level: valueLevel, eval: func(*Input) value { return v }}
+	return term{text: written, level: valueLevel, constant: true, known: v, eval: func(*Input) value { return v }}
 }
 
 // parentheses vanish here; within puts back those that are needed.
@@ -298,17 +403,29 @@ func (p *parser) parentheses() (term, error) {
 		return term{}, err
 	}
 	defer p.leave()
-	inner, err := p.expression()
+	read := p.expression
+	if p.peek().is("SELECT") {
+		read = p.nested
+	}
+	inner, err := read()
 	if err != nil {
 		return term{}, err
 	}
-	if !p.take(")") {
-		if p.peek().kind == endToken {
-			return term{}, p.refuse(t, "the parenthesis is not closed")
-		}
-		return term{}, p.unexpected(p.peek())
+	if err := p.close(t); err != nil {
+		return term{}, err
 	}
 	return inner, nil
+}
+
+// close goes past the parenthesis that closes the one at t.
+func (p *parser) close(t token) error {
+	switch {
+	case p.take(")"):
+		return nil
+	case p.peek().kind == endToken:
+		return p.refuse(t, "the parenthesis is not closed")
+	}
+	return p.unexpected(p.peek())
 }
 
 func (p *parser) enter(t token) error {
@@ -319,14 +436,3 @@ func (p *parser) enter(t token) error {
 }
 
 func (p *parser) leave() { p.depth-- }
-
-// position reads the argument of topic(n).
-func (p *parser) position() (int, error) {
-	t := p.peek()
-	n, err := strconv.Atoi(t.text)
-	if t.kind != numberToken || err != nil || n < 1 {
-		return 0, p.refuse(t, "topic(n) takes a whole number; the first level of the topic is 1")
-	}
-	p.next++
-	return n, nil
-}

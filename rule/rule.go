@@ -73,6 +73,9 @@ func (r *Rule) check(place strait.Place) (*Statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	if stmt.Asks() {
+		return nil, strait.Errorf(strait.Invalid, "sql", "functions that ask outside (aws_lambda, get_thing_shadow, get_registry_data) are not offered yet")
+	}
 	// 2. The actions.
 	if len(r.Actions) > MaxActions {
 		return nil, strait.Errorf(strait.Invalid, "action", "a rule has at most %d actions, this one has %d", MaxActions, len(r.Actions))

@@ -51,7 +51,7 @@ func TestSelect(t *testing.T) {
 		{`SELECT topic(1) AS name FROM '+/token/req'`, `{"name":"x"}`, `{"name":"device00"}`},
 		// star
 		{`SELECT * FROM 'a'`, ` { "b" : 1.50, "a" : "\u00e9<" } `, `{"b":1.50,"a":"\u00e9<"}`},
-		{`SELECT * FROM 'a'`, ``, `{}`},
+		{`SELECT * FROM 'a'`, ``, ``},
 		{`SELECT * FROM 'a'`, `[1, 2]`, `[1,2]`},
 		{`SELECT * FROM 'a'`, `80`, `80`},
 		{`SELECT *, 15 AS speed FROM 'a'`, `{"a":1}`, `{"a":1,"speed":15}`},
@@ -84,8 +84,9 @@ func TestSelect(t *testing.T) {
 		// no FROM: Basic Ingest only
 		{`SELECT a`, `{"a":1}`, `{"a":1}`},
 		// failures at run time
-		{`SELECT * FROM 'a'`, "\xff", `error: the payload is not JSON, and a function takes nothing else; select single values in place of *`},
-		{`SELECT * FROM 'a'`, "{\"a\":\"\xff\"}", `error: the payload is not JSON, and a function takes nothing else; select single values in place of *`},
+		{`SELECT * FROM 'a'`, "\xff", "\xff"},
+		{`SELECT * FROM 'a'`, "{\"a\":\"\xff\"}", "{\"a\":\"\xff\"}"},
+		{`SELECT *, 1 AS b FROM 'a'`, "{\"a\":\"\xff\"}", "error: the payload is not JSON, so * cannot be joined with other items; use encode(*, 'base64') AS name"},
 		{`SELECT *, 1 AS a FROM 'a'`, `[1]`, `error: the payload is no JSON object, so * cannot be merged with other items; use * AS name`},
 	} {
 		if got := evaluate(t, c.sql, "", c.payload); got != c.want {
@@ -174,8 +175,6 @@ func TestRefusals(t *testing.T) {
 		`SELECT FROM 'a'`:                                  `"FROM" does not belong here`,
 		`DELETE FROM 'a'`:                                  "a statement begins with SELECT",
 		`SET @a = 1 SELECT 1 AS a`:                         "SET clause",
-		`SELECT VALUE a FROM 'a'`:                          "SELECT VALUE is not offered",
-		`SELECT VALUE * FROM 'a'`:                          "SELECT VALUE is not offered",
 		`SELECT a b FROM 'a'`:                              `"b" does not belong here`,
 		`SELECT a, FROM 'a'`:                               `"FROM" does not belong here`,
 		`SELECT 1 FROM 'a'`:                                "add AS name",
@@ -184,21 +183,19 @@ func TestRefusals(t *testing.T) {
 		`SELECT a AS 'b' FROM 'a'`:                         `"b" is not a name`,
 		`SELECT a.* FROM 'a'`:                              "* behind a dot",
 		`SELECT a.`:                                        "ends too early",
-		`SELECT client-token FROM 'a'`:                     "character 14: arithmetic (-)",
-		`SELECT a -1 AS b FROM 'a'`:                        "arithmetic (-)",
-		`SELECT a + 1 AS b FROM 'a'`:                       "arithmetic (+)",
-		`SELECT a * 2 AS b FROM 'a'`:                       "arithmetic (*)",
-		`SELECT a[0] FROM 'a'`:                             "lists and objects ([)",
-		`SELECT {'a': 1} AS a FROM 'a'`:                    "lists and objects ({)",
-		`SELECT (SELECT a FROM b) AS c FROM 'a'`:           "nested queries",
-		`SELECT a FROM b`:                                  "nested queries",
-		`SELECT CASE a WHEN 1 THEN 2 END AS b`:             "CASE is not offered",
-		`SELECT lower(a) AS b FROM 'a'`:                    "the function lower() is not offered",
-		`SELECT aws_lambda('x', a) AS b`:                   "the function aws_lambda() is not offered",
+		`SELECT client-token FROM 'a'`:                     "character 8: this item needs a name",
+		`SELECT a + 1 FROM 'a'`:                            "add AS name",
+		`SELECT a + - b AS c FROM 'a'`:                     "a sign is offered before a number only",
+		`SELECT a[0] FROM 'a'`:                             "get(array, index)",
+		`SELECT {'a': 1} AS a FROM 'a'`:                    "an object in the statement needs the SQL version",
+		`SELECT (SELECT a FROM b) AS c FROM 'a'`:           "a nested query needs the SQL version",
+		`SELECT a FROM b`:                                  "FROM takes a topic filter in quotes",
+		`SELECT lower(a, b) AS b FROM 'a'`:                 "lower() takes no more than 1 arguments",
+		`SELECT aws_lambda('x', a) AS b`:                   "aws_lambda() takes the ARN of a function",
 		`SELECT topic(0) AS b FROM 'a'`:                    "the first level of the topic is 1",
 		`SELECT topic('1') AS b FROM 'a'`:                  "takes a whole number",
 		`SELECT topic(1, 2) AS b FROM 'a'`:                 "no more arguments",
-		`SELECT clientid(1) AS b FROM 'a'`:                 "no more arguments",
+		`SELECT clientid(1) AS b FROM 'a'`:                 "no more than 0 arguments",
 		`SELECT a FROM 'a' WHERE a IN b`:                   "the operator IN",
 		`SELECT a FROM 'a' WHERE a LIKE 'b'`:               "the operator LIKE",
 		`SELECT a FROM 'a' WHERE a = b = c`:                "cannot follow each other",
@@ -267,6 +264,9 @@ func FuzzSQL(f *testing.F) {
 		`SELECT *, a.b AS c.d, 1.50e-3 AS n FROM "x'y/#" WHERE NOT (a = 1 OR b <> 'c') AND (x >= -2 AND y) OR isNull(z)`,
 		`SELECT * AS a, value FROM '$aws/things/+/shadow/update' WHERE (a = b) = (c < d)`,
 		`SELECT isUndefined(a AND b) AS x, topic(), clientid() WHERE true`,
+		`SELECT VALUE (SELECT a + 1 AS b, {'c': [1, 'x']} AS d FROM x WHERE y > 1 % 2) FROM 'a'`,
+		`SELECT CASE a.b WHEN 'x' THEN 1 - (2 - 3) ELSE get(x, 0).y END AS v, cast(z AS Int) AS i, encode(*, 'base64') AS e`,
+		`SELECT regexp_replace(a, '(\d)', '$1') AS r, parse_time('yyyy', timestamp()) AS t, substring(a, 1, 2) AS s WHERE concat(a, b) <> -1.5`,
 	} {
 		f.Add(sql, `{"a":{"b":"\u00e9\"}"},"x":[1,{"y":2.0}],"z":null,"value":-1e5}`)
 		f.Add(sql, ``)
@@ -290,12 +290,15 @@ func FuzzSQL(f *testing.F) {
 		if again.String() != s.String() || again.Filter() != s.Filter() {
 			t.Fatalf("%q written back as %q, then as %q", sql, s, again)
 		}
+		if strings.Contains(strings.ToLower(sql), "newuuid") || strings.Contains(strings.ToLower(sql), "rand") {
+			return
+		}
 		doc, ok, err := s.Eval(input(payload))
 		doc2, ok2, err2 := again.Eval(input(payload))
 		if string(doc) != string(doc2) || ok != ok2 || (err == nil) != (err2 == nil) {
 			t.Fatalf("%q of %q: %q %v %v; written back: %q %v %v", sql, payload, doc, ok, err, doc2, ok2, err2)
 		}
-		if err == nil && ok && !json.Valid(doc) {
+		if err == nil && ok && len(doc) > 0 && string(doc) != payload && !json.Valid(doc) {
 			t.Fatalf("%q of %q: %q is no JSON", sql, payload, doc)
 		}
 	})

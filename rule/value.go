@@ -80,6 +80,14 @@ func (v value) wholeNumber() value {
 	return v
 }
 
+// output is v as it goes into a document: Version2016 turns 10.0 into 10.
+func (v value) output(in *Input) value {
+	if in.ints {
+		return v.wholeNumber()
+	}
+	return v
+}
+
 // asBoolean converts for AND, OR and NOT; ok is false for Undefined.
 func (v value) asBoolean() (b, ok bool) {
 	switch {
@@ -117,6 +125,9 @@ func junction(list []term, all bool) func(*Input) value {
 			ok = ok && known
 			if b != all {
 				result = !all
+			}
+			if in.err != nil {
+				return value{}
 			}
 		}
 		if !ok {
