@@ -12,13 +12,23 @@ import (
 	"strait/setup"
 )
 
-// explainCommand prints a recorded decision, or the story of a thing's last
-// request.
+// explainCommand prints a recorded decision, the story of a thing's last
+// request, or what would be decided.
 type explainCommand struct {
 	ID    string `arg:"" optional:"" help:"Id of a recorded decision, as refusals name it."`
 	Last  bool   `help:"The last refusal."`
 	Thing string `help:"The last request of this thing, through the whole chain."`
-	JSON  bool   `name:"json" help:"Print JSON."`
+	Batch string `placeholder:"FILE" help:"Answer every line of JSON in this file (- is standard input), without a server; exit status 1 when a decision is not the expected one."`
+
+	Principal        string   `placeholder:"ARN" help:"What if: this user, role, role session, certificate, thing, service or anonymous ..."`
+	Action           string   `help:"... did this, such as s3:PutObject ..."`
+	Resource         string   `placeholder:"ARN" help:"... to this; default *."`
+	SessionPolicy    string   `placeholder:"FILE" help:"The session is narrowed by this policy." type:"existingfile"`
+	SessionPolicyArn []string `placeholder:"ARN" help:"The session is narrowed by this managed policy; repeatable."`
+	ClientID         string   `name:"client-id" help:"MQTT client id of the connection; default the certificate's only thing."`
+	Context          []string `placeholder:"KEY=VALUE" sep:"none" help:"A condition key of the request; repeatable, also for one key with several values."`
+
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // decision is a record as the server tells it.
@@ -26,28 +36,41 @@ type decision struct {
 	ID, Time, Trace, Thing, Operation string
 	Principal, Action, Resource       string
 	Effect, Layer, Because, Event     string
-	Summary                           string
+	Summary, Document                 string
 	Refused                           []string
 	Broken                            bool
 	Count                             int
 	Explanation                       string
+	Documents                         []struct{ Layer, Name, Version, SHA256 string }
 }
 
 // Run is called by kong.
 func (c *explainCommand) Run(ctx context.Context) error {
-	s, err := setup.NewSession(ctx)
-	if err != nil {
-		return err
-	}
+	hypothetical := c.Principal != "" || c.Action != "" || c.Resource != ""
 	chosen := 0
-	for _, b := range []bool{c.ID != "", c.Last, c.Thing != ""} {
+	for _, b := range []bool{c.ID != "", c.Last, c.Thing != "", c.Batch != "", hypothetical} {
 		if b {
 			chosen++
 		}
 	}
+	if chosen != 1 {
+		return usageError{errors.New("say what to explain: an id, --last, --thing T, --batch FILE, or --principal ARN --action A --resource R")}
+	}
+	if c.Batch != "" {
+		return c.batch()
+	}
+	if hypothetical {
+		if err := c.checkSupposition(); err != nil {
+			return err
+		}
+	}
+	s, err := setup.NewSession(ctx)
+	if err != nil {
+		return err
+	}
 	switch {
-	case chosen != 1:
-		return usageError{errors.New("say what to explain: an id, --last, or --thing T")}
+	case hypothetical:
+		return c.suppose(ctx, s)
 	case c.Thing != "":
 		return c.trace(ctx, s)
 	case c.Last:
@@ -86,10 +109,23 @@ func (d *decision) why() {
 		fmt.Println()
 		fmt.Println(strings.TrimSpace(d.Explanation))
 	}
+	if len(d.Documents) > 0 {
+		fmt.Println("\nDecided by:")
+	}
+	for _, doc := range d.Documents {
+		version := ""
+		if doc.Version != "" {
+			version = " version " + doc.Version
+		}
+		fmt.Printf("- %s%s (%s, sha256 %s)\n", doc.Name, version, doc.Layer, doc.SHA256)
+	}
 }
 
 // at names the step of a chain.
 func (d *decision) at() string {
+	if d.ID == "" && d.Event == "" {
+		return "What if"
+	}
 	if d.Operation == "" {
 		return "Decision " + d.ID
 	}
@@ -108,6 +144,9 @@ func (d *decision) line() string {
 	s := fmt.Sprintf("%s  %-14s %s on %s by %s", when, mark(d.Broken, d.Effect), d.Action, d.Resource, d.Principal)
 	if d.Because != "" {
 		s += " " + d.Because
+	}
+	if d.ID == "" {
+		return s // nobody asked
 	}
 	if d.Count > 1 {
 		s += fmt.Sprintf(" (%d times)", d.Count)

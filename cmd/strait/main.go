@@ -26,7 +26,11 @@ type commands struct {
 	Thing   thingCommand   `cmd:"" help:"Make things that can connect."`
 	Pub     pubCommand     `cmd:"" help:"Publish a message by MQTT."`
 	Sub     subCommand     `cmd:"" help:"Subscribe to a topic filter and print what comes."`
-	Explain explainCommand `cmd:"" help:"Say why something was refused or allowed."`
+	Explain explainCommand `cmd:"" help:"Say why something was refused or allowed, or would be."`
+
+	Decisions decisionsCommand `cmd:"" help:"Print the decision log."`
+	Doctor    doctorCommand    `cmd:"" help:"Look for the broken link of a pattern, without a request."`
+	Policy    policyCommand    `cmd:"" help:"Judge policies, and suggest them."`
 }
 
 // exit statuses.
