@@ -41,7 +41,9 @@ func (p *pool) wake() {
 func (p *pool) acquire(ctx context.Context, f Function, limit int, hard bool, now time.Time) (*environment, error) {
 	patience := time.NewTimer(10 * time.Second)
 	defer patience.Stop()
-	soon := time.NewTimer(100 * time.Millisecond)
+	// A process that has answered comes back for the next event at once, unless
+	// the machine is busy.
+	soon := time.NewTimer(time.Second)
 	defer soon.Stop()
 	comingBack := true
 	for {

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"reflect"
@@ -20,6 +21,7 @@ import (
 //	`aws:"payload"`             the body: []byte, string, io.Reader
 //	`aws:"status"`              the HTTP status of the answer (int)
 //	`aws:"xml"`                 the body as XML (S3)
+//	`aws:"form"`                the fields of a POST form (S3), nil for none
 //
 // All others are members of the JSON document.
 
@@ -176,11 +178,19 @@ func (x *exchange) send(a answer) error {
 		if c, ok := p.(io.Closer); ok {
 			defer c.Close()
 		}
-		x.w.WriteHeader(a.status)
 		if x.r.Method == http.MethodHead {
+			x.w.WriteHeader(a.status)
 			return nil
 		}
-		if err := x.copyOut(p); err != nil {
+		// What cannot be read at all is still told as an error.
+		first := make([]byte, 64<<10)
+		n, err := io.ReadAtLeast(p, first, 1)
+		if err != nil && err != io.EOF {
+			clear(x.w.Header())
+			return err
+		}
+		x.w.WriteHeader(a.status)
+		if err := x.copyOut(io.MultiReader(bytes.NewReader(first[:n]), p)); err != nil {
 			// The head is gone already: only a broken connection tells the
 			// client that what it has is not the whole.
 			panic(http.ErrAbortHandler)
