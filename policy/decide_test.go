@@ -20,6 +20,7 @@ var update = flag.Bool("update", false, "rewrite the prose of testdata/decide; v
 // A golden is one file of testdata/decide: decisions, each citing the row of
 // the reference that it follows. The prose stands beside it, in a .txt file.
 type golden struct {
+	Default   goldenCase // what cases leave out of as, do, on
 	Documents map[string]struct {
 		Kind string
 		Text json.RawMessage
@@ -32,8 +33,11 @@ type goldenCase struct {
 	Context                                           map[string][]string
 	Identity, Boundary, Session, Resource, Trust, IoT []string
 	Has                                               []string
-	Want, Layer                                       string
-	Refused                                           []string
+	// If is the condition of a statement that allows everything; DenyIf that
+	// of one that denies everything, beside one that allows it.
+	If, DenyIf  json.RawMessage
+	Want, Layer string
+	Refused     []string // when not allowed, and more than Layer
 }
 
 var kinds = map[string]policy.Kind{
@@ -98,6 +102,7 @@ func stories(t testing.TB, file string) []story {
 	}
 	var out []story
 	for _, c := range g.Cases {
+		c.fill(g.Default)
 		pick := func(names []string) (list []*policy.Document) {
 			for _, n := range names {
 				if docs[n] == nil {
@@ -113,6 +118,13 @@ func stories(t testing.TB, file string) []story {
 			HasBoundary: slices.Contains(c.Has, "boundary"), HasSession: slices.Contains(c.Has, "session"),
 			HasTrust: slices.Contains(c.Has, "trust"), NarrowDirect: slices.Contains(c.Has, "narrow"),
 		}
+		const all = `{"Effect":"Allow","Action":"*","Resource":"*"`
+		switch {
+		case c.If != nil:
+			s.Identity = append(s.Identity, parse(t, policy.Identity, "the policy", `{"Version":"2012-10-17","Statement":[`+all+`,"Condition":`+string(c.If)+`}]}`))
+		case c.DenyIf != nil:
+			s.Identity = append(s.Identity, parse(t, policy.Identity, "the policy", `{"Version":"2012-10-17","Statement":[`+all+`},{"Effect":"Deny","Action":"*","Resource":"*","Condition":`+string(c.DenyIf)+`}]}`))
+		}
 		ctx := policy.Context{}
 		for k, v := range c.Context {
 			ctx.Set(k, v...)
@@ -121,6 +133,26 @@ func stories(t testing.TB, file string) []story {
 		out = append(out, story{c, s, r})
 	}
 	return out
+}
+
+// HasTrust tells whether the case is about taking on a role.
+func (c *goldenCase) HasTrust() bool { return len(c.Trust) > 0 }
+
+func (c *goldenCase) fill(from goldenCase) {
+	or := func(field *string, value, last string) {
+		if *field == "" {
+			*field = value
+		}
+		if *field == "" {
+			*field = last
+		}
+	}
+	or(&c.As, from.As, "alice")
+	or(&c.Do, from.Do, "s3:PutObject")
+	or(&c.On, from.On, "arn:aws:s3:::bucket/x")
+	if c.Refused == nil && c.Want != "allow" {
+		c.Refused = []string{c.Layer}
+	}
 }
 
 func parse(t testing.TB, kind policy.Kind, name, text string) *policy.Document {
@@ -134,7 +166,7 @@ func parse(t testing.TB, kind policy.Kind, name, text string) *policy.Document {
 
 func files(t testing.TB) []string {
 	t.Helper()
-	list, err := filepath.Glob("testdata/decide/*.json")
+	list, err := filepath.Glob("testdata/decide/*/*.json")
 	if err != nil || len(list) == 0 {
 		t.Fatalf("no goldens: %v", err)
 	}
@@ -145,7 +177,8 @@ func files(t testing.TB) []string {
 func every(t *testing.T, fn func(t *testing.T, s story)) {
 	for _, file := range files(t) {
 		for _, s := range stories(t, file) {
-			t.Run(strings.TrimSuffix(filepath.Base(file), ".json")+"/"+s.Name, func(t *testing.T) { fn(t, s) })
+			name := strings.TrimSuffix(strings.TrimPrefix(filepath.ToSlash(file), "testdata/decide/"), ".json")
+			t.Run(name+"/"+s.Name, func(t *testing.T) { fn(t, s) })
 		}
 	}
 }
@@ -212,7 +245,7 @@ func TestSuggestionsSuffice(t *testing.T) {
 		}
 		e := policy.Explain(s.set, s.request, d)
 		if len(e.Suggestions) == 0 {
-			if s.As != "anonymous" && s.As != "nobody" && s.As != "root" {
+			if s.As != "anonymous" && s.As != "nobody" && s.As != "root" && !(s.As == "cert" && s.HasTrust()) {
 				t.Errorf("no suggestion for %s", s.As)
 			}
 			return

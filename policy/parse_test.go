@@ -2,7 +2,6 @@ package policy_test
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -121,13 +120,13 @@ func TestParseTakes(t *testing.T) {
 // A document never panics, and printed and parsed again it decides the same.
 func FuzzParse(f *testing.F) {
 	for _, file := range files(f) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for i, part := range strings.SplitAfter(string(text), `"text": `)[1:] {
-			if end := strings.Index(part, "\n  }"); end > 0 && i < 20 {
-				f.Add(uint8(i%7), part[:end])
+		for i, s := range stories(f, file) {
+			for k, list := range [][]*policy.Document{s.set.Identity, s.set.Session, s.set.Boundary, s.set.Trust, s.set.Resource, nil, s.set.IoT} {
+				for _, d := range list {
+					if i%8 == 0 {
+						f.Add(uint8(k), d.Text())
+					}
+				}
 			}
 		}
 	}
