@@ -14,9 +14,17 @@ import (
 	"strait/policy"
 )
 
+// An S3Config is what the Simple Storage Service works with.
+type S3Config struct {
+	Directory *identity.Directory
+	Store     object.Store
+	Region    string
+	Now       func() time.Time
+}
+
 // S3 returns the table of the Simple Storage Service (s3-upload.md).
-func S3(d *identity.Directory, store object.Store, region string) Service {
-	k := s3Desk{d, store, region}
+func S3(c S3Config) Service {
+	k := s3Desk{c.Directory, c.Store, c.Region, c.Now}
 	return Service{
 		Name: "s3", Scopes: []string{"s3"}, Protocol: "rest-xml",
 		Operations: append(k.fixed(), []Operation{
@@ -35,13 +43,17 @@ func S3(d *identity.Directory, store object.Store, region string) Service {
 			op("DeleteObjects", "POST /{Bucket}?delete", k.mayDeleteMany, k.deleteObjects),
 
 			op("CopyObject", "PUT /{Bucket}/{Key+} X-Amz-Copy-Source", k.mayCopy, k.copyObject),
+			op("GetObjectTagging", "GET /{Bucket}/{Key+}?tagging", onTagging("s3:GetObjectTagging"), k.getTagging),
+			op("PutObjectTagging", "PUT /{Bucket}/{Key+}?tagging", k.mayPutTagging, k.putTagging),
+			op("DeleteObjectTagging", "DELETE /{Bucket}/{Key+}?tagging", onTagging("s3:DeleteObjectTagging"), k.deleteTagging).status(204),
 			op("GetObjectAttributes", "GET /{Bucket}/{Key+}?attributes", k.mayGetAttributes, k.getAttributes),
+			op("PostObject", "POST /{Bucket}", k.mayPost, k.postObject).open(),
 			op("PutObject", "PUT /{Bucket}/{Key+}", k.mayPut, k.putObject).open(),
 			op("GetObject", "GET /{Bucket}/{Key+}", k.mayGet, k.getObject).open(),
 			op("HeadObject", "HEAD /{Bucket}/{Key+}", k.mayGet, k.headObject).open(),
 			op("DeleteObject", "DELETE /{Bucket}/{Key+}", k.mayDelete, k.deleteObject).status(204).open(),
 
-			op("CreateMultipartUpload", "POST /{Bucket}/{Key+}?uploads", onObject[createUploadInput]("s3:PutObject"), k.createUpload),
+			op("CreateMultipartUpload", "POST /{Bucket}/{Key+}?uploads", k.mayCreateUpload, k.createUpload),
 			op("UploadPart", "PUT /{Bucket}/{Key+}?partNumber&uploadId", k.mayPutPart, k.uploadPart),
 			op("UploadPartCopy", "PUT /{Bucket}/{Key+}?partNumber&uploadId X-Amz-Copy-Source", k.mayCopyPart, k.copyPart),
 			op("CompleteMultipartUpload", "POST /{Bucket}/{Key+}?uploadId", k.mayComplete, k.completeUpload),
@@ -55,6 +67,7 @@ type s3Desk struct {
 	directory *identity.Directory
 	store     object.Store
 	region    string
+	now       func() time.Time
 }
 
 // inBucket and inObject are inputs that name their place. The name is the same
@@ -337,6 +350,7 @@ type readOutput struct {
 	CacheControl       string            `aws:"header,Cache-Control"`
 	Expires            string            `aws:"header,Expires"`
 	Parts              *int              `aws:"header,x-amz-mp-parts-count"`
+	Tags               *int              `aws:"header,x-amz-tagging-count"`
 	Checksum           map[string]string `aws:"headers,x-amz-checksum-"`
 	User               map[string]string `aws:"headers,x-amz-meta-"`
 	Body               any               `aws:"payload"`
@@ -374,6 +388,9 @@ func read(info object.Info, r object.Reader, in *readInput) (*readOutput, error)
 		ContentType: or(in.ContentType, or(m.ContentType, "binary/octet-stream")), ContentEncoding: or(in.ContentEncoding, m.ContentEncoding),
 		ContentDisposition: or(in.ContentDisposition, m.ContentDisposition), ContentLanguage: or(in.ContentLanguage, m.ContentLanguage),
 		CacheControl: or(in.CacheControl, m.CacheControl), Expires: or(in.Expires, m.Expires),
+	}
+	if tags := len(m.Tags); tags > 0 {
+		out.Tags = &tags
 	}
 	from, n := int64(0), info.Size
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"io"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -118,6 +119,7 @@ type copyObjectInput struct {
 	Tagging            string            `aws:"header,X-Amz-Tagging"`
 
 	source copySource
+	tags   map[string]string // the source's, which may be copied
 }
 
 func (in *copyObjectInput) extras() extras {
@@ -150,7 +152,32 @@ func (k s3Desk) mayCopy(ctx context.Context, _ View, _ *Caller, in *copyObjectIn
 	x := writeContext(in.extras(), in.IfMatch, in.IfNoneMatch)
 	x.Set("s3:x-amz-copy-source", "/"+in.source.bucket+"/"+in.source.key)
 	x.Set("s3:x-amz-metadata-directive", or(in.MetadataDirective, "COPY"))
-	return append(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), in.source.asks()...), nil
+	asks := append(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), in.source.asks()...)
+	return k.withTags(ctx, asks, in)
+}
+
+// withTags adds what the tags of the copy need: new ones may be given, those
+// of the source read and given. Whether it has some is asked of the store only to
+// choose the asks; a caller that may not read the source is refused before.
+func (k s3Desk) withTags(ctx context.Context, asks []Ask, in *copyObjectInput) ([]Ask, error) {
+	replace, err := directive(in.TaggingDirective, "tagging")
+	if err != nil {
+		return nil, err
+	}
+	if replace {
+		return withTagging(asks, in.Tagging)
+	}
+	if in.Tagging != "" {
+		return nil, strait.Errorf(strait.Invalid, "argument", "x-amz-tagging needs the tagging directive REPLACE.")
+	}
+	info, err := k.store.Head(ctx, in.source.bucket, in.source.key)
+	if err != nil || len(info.Meta.Tags) == 0 {
+		return asks, nil // what is wrong is told when the source is read
+	}
+	in.tags = info.Meta.Tags
+	give := Ask{Action: "s3:PutObjectTagging", Resource: asks[0].Resource, Context: policy.Context{}}
+	tagContext(give.Context, info.Meta.Tags)
+	return append(asks, Ask{Action: "s3:GetObjectTagging", Resource: in.source.arn()}, give), nil
 }
 
 type copyObjectResult struct {
@@ -166,7 +193,7 @@ func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*d
 	if err != nil {
 		return nil, err
 	}
-	if !replace && in.source == (copySource{in.Bucket, in.Key}) && in.StorageClass == "" && in.Encryption == "" {
+	if !replace && in.TaggingDirective != "REPLACE" && in.source == (copySource{in.Bucket, in.Key}) && in.StorageClass == "" && in.Encryption == "" {
 		return nil, strait.Errorf(strait.Invalid, "request", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	info, r, err := k.openSource(ctx, in.source, c.Verdicts[2], in.conditions())
@@ -181,6 +208,14 @@ func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*d
 	if replace {
 		o.Meta = object.Meta{ContentType: in.ContentType, ContentEncoding: withoutChunked(in.ContentEncoding), CacheControl: in.CacheControl,
 			ContentDisposition: in.ContentDisposition, ContentLanguage: in.ContentLanguage, Expires: in.Expires, User: in.User}
+	}
+	if in.TaggingDirective == "REPLACE" {
+		if o.Meta.Tags, err = parseTagging(in.Tagging); err != nil {
+			return nil, err
+		}
+	} else if o.Meta.Tags = info.Meta.Tags; !maps.Equal(o.Meta.Tags, in.tags) {
+		// Others were asked for.
+		return nil, strait.Errorf(strait.Conflict, "object", "The source has changed meanwhile; try again.")
 	}
 	if o.IfMatch, o.IfNoneMatch, err = writeConditions(in.IfMatch, in.IfNoneMatch); err != nil {
 		return nil, err

@@ -110,7 +110,7 @@ func (k s3Desk) mayPut(_ context.Context, _ View, _ *Caller, in *putObjectInput)
 	if in.ContentSHA256 != "" {
 		x.Set("s3:x-amz-content-sha256", in.ContentSHA256)
 	}
-	return askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), nil
+	return withTagging(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), in.Tagging)
 }
 
 func (k s3Desk) mayPutPart(ctx context.Context, v View, c *Caller, in *putObjectInput) ([]Ask, error) {
@@ -125,6 +125,9 @@ func (in *putObjectInput) options() (object.PutOptions, error) {
 	}}
 	var want string
 	var err error
+	if o.Meta.Tags, err = parseTagging(in.Tagging); err != nil {
+		return o, err
+	}
 	if o.Algorithm, want, err = (checksumHeaders{in.CRC32, in.CRC32C, in.CRC64NVME, in.SHA1, in.SHA256}).one(); err != nil {
 		return o, err
 	}
@@ -237,7 +240,16 @@ type createUploadInput struct {
 	Tagging            string            `aws:"header,X-Amz-Tagging"`
 }
 
-func (in *createUploadInput) object() (string, string) { return in.Bucket, in.Key }
+func (in *createUploadInput) extras() extras {
+	return extras{in.ACL, in.Grants, in.Lock, in.Redirect, in.StorageClass, in.Encryption, in.CustomerKey}
+}
+
+func (k s3Desk) mayCreateUpload(_ context.Context, _ View, _ *Caller, in *createUploadInput) ([]Ask, error) {
+	if err := in.extras().offered(); err != nil {
+		return nil, err
+	}
+	return withTagging(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), writeContext(in.extras(), "", "")), in.Tagging)
+}
 
 type initiateResult struct {
 	XMLName  xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ InitiateMultipartUploadResult"`
@@ -253,12 +265,13 @@ type createUploadOutput struct {
 }
 
 func (k s3Desk) createUpload(ctx context.Context, c Call, in *createUploadInput) (*createUploadOutput, error) {
-	if err := (extras{in.ACL, in.Grants, in.Lock, in.Redirect, in.StorageClass, in.Encryption, in.CustomerKey}).offered(); err != nil {
+	tags, err := parseTagging(in.Tagging)
+	if err != nil {
 		return nil, err
 	}
 	u, err := k.store.CreateUpload(ctx, in.Bucket, in.Key, object.UploadOptions{
 		Meta: object.Meta{ContentType: in.ContentType, ContentEncoding: withoutChunked(in.ContentEncoding), CacheControl: in.CacheControl,
-			ContentDisposition: in.ContentDisposition, ContentLanguage: in.ContentLanguage, Expires: in.Expires, User: in.User},
+			ContentDisposition: in.ContentDisposition, ContentLanguage: in.ContentLanguage, Expires: in.Expires, User: in.User, Tags: tags},
 		Algorithm: strings.ToUpper(in.Algorithm), Type: strings.ToUpper(in.Type), Initiator: string(c.Caller.ARN),
 	})
 	if err != nil {

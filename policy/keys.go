@@ -22,6 +22,7 @@ func Supplied(key string) bool {
 		"s3:prefix", "s3:delimiter", "s3:max-keys", "s3:x-amz-acl",
 		"s3:x-amz-server-side-encryption", "s3:x-amz-content-sha256", "s3:authtype",
 		"s3:signatureage", "s3:signatureversion", "s3:if-none-match", "s3:if-match",
+		"s3:requestobjecttagkeys", "s3:x-amz-copy-source", "s3:x-amz-metadata-directive", "s3:x-amz-storage-class",
 		"s3:objectcreationoperation", "s3:tlsversion",
 		"iam:passedtoservice", "iam:permissionsboundary", "iam:policyarn",
 		"lambda:functionarn", "lambda:principal",

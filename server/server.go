@@ -191,7 +191,7 @@ func (s *Server) services() []api.Service {
 		s.sts, s.lambda, s.iotdata,
 		api.IAM(s.directory),
 		api.IoT(s.directory, s.authority, s.rules, s.authorizer, s.cfg.endpoint),
-		api.S3(s.directory, s.objects, s.cfg.Place.Region),
+		api.S3(api.S3Config{Directory: s.directory, Store: s.objects, Region: s.cfg.Place.Region, Now: s.cfg.Now}),
 		api.Strait(s.directory, s.authorizer),
 	}
 }

@@ -86,6 +86,7 @@ type exchange struct {
 	query   values
 	body    []byte      // the whole body, of services that read it at once
 	stream  *sigv4.Body // the checked body, of S3
+	form    *form       // read up to its file; nil for what is no POST form
 	id      string      // request id
 	region  string
 }
@@ -140,6 +141,15 @@ func (d *Door) serve(x *exchange, p protocol) (any, *api.Operation, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if claim == nil && x.service.Protocol == "rest-xml" && isForm(x.r) {
+		// A form carries its credentials in its body.
+		if x.form, err = readForm(x.r.Body, x.r.Header.Get("Content-Type")); err != nil {
+			return nil, nil, err
+		}
+		if claim, err = sigv4.ReadForm(x.form.Fields); err != nil {
+			return nil, nil, err
+		}
+	}
 	x.claim = claim
 	// 2. What is asked? (Protocols with small bodies read them here.)
 	if x.service.Protocol != "rest-xml" {
@@ -184,7 +194,7 @@ func (d *Door) identify(x *exchange) (api.Caller, error) {
 	if err != nil {
 		return c, err
 	}
-	if s3 {
+	if s3 && x.form == nil {
 		if x.stream, err = x.claim.Body(x.r.Body); err != nil {
 			return c, err
 		}

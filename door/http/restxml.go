@@ -68,6 +68,10 @@ func (restXML) decode(x *exchange, in any, path map[string]string) error {
 	for i := range v.NumField() {
 		f := v.Field(i)
 		switch v.Type().Field(i).Tag.Get("aws") {
+		case "form":
+			if x.form != nil {
+				f.Set(reflect.ValueOf(&x.form.Form))
+			}
 		case "payload":
 			f.Set(reflect.ValueOf(x.payload()))
 		case "xml":
@@ -84,6 +88,10 @@ func (restXML) decode(x *exchange, in any, path map[string]string) error {
 // the client to go on (100-continue) with the first read.
 func (x *exchange) payload() *api.Payload {
 	p := &api.Payload{Reader: x.r.Body, Size: x.r.ContentLength, Trailer: func() map[string]string { return nil }}
+	if x.form != nil {
+		p.Reader, p.Size = x.form.file, -1
+		return p
+	}
 	if x.stream == nil {
 		return p
 	}
@@ -159,6 +167,9 @@ func document(out any) any {
 	v := reflect.ValueOf(out).Elem()
 	for i := range v.NumField() {
 		if v.Type().Field(i).Tag.Get("aws") == "xml" {
+			if f := v.Field(i); f.Kind() == reflect.Pointer && f.IsNil() {
+				return nil
+			}
 			return v.Field(i).Interface()
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	door "strait/door/http"
 )
 
-func s3Table() api.Service { return api.S3(nil, nil, "ap-northeast-1") }
+func s3Table() api.Service { return api.S3(api.S3Config{Region: "ap-northeast-1"}) }
 
 // TestRows: what S3 clients send finds its row, with the query keys that mean
 // another operation than the plain one.
@@ -30,6 +30,10 @@ func TestRows(t *testing.T) {
 		{"DELETE", "/b/k", "uploadId=u", "AbortMultipartUpload", "b", "k"},
 		{"GET", "/b/k", "uploadId=u", "ListParts", "b", "k"},
 		{"POST", "/b", "delete", "DeleteObjects", "b", ""},
+		{"POST", "/b", "", "PostObject", "b", ""},
+		{"GET", "/b", "", "ListObjects", "b", ""},
+		{"GET", "/b", "versions&prefix=", "ListObjectVersions", "b", ""},
+		{"GET", "/b/k", "tagging", "GetObjectTagging", "b", "k"},
 		{"PUT", "/b/a//b", "", "PutObject", "b", "a//b"},
 		{"PUT", "/b/a/../b", "", "PutObject", "b", "a/../b"},
 		{"PUT", "/b/.", "", "PutObject", "b", "."},
