@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"strait"
 	"strait/authz"
 	"strait/broker"
@@ -45,14 +47,21 @@ type MQTT struct {
 	Now        func() time.Time
 	Log        *slog.Logger
 
-	mu   sync.Mutex
-	live map[string]*Connection // by client id
+	Quotas bool // AWS's rates hold: one CONNECT a second for each client id
+
+	mu       sync.Mutex
+	live     map[string]*Connection // by client id
+	presence map[string]*presence   // by client id
+	sweepAt  int
 }
 
 // ConnectInput is what a client asks when it connects.
 type ConnectInput struct {
 	ClientID    string
 	Clean       bool
+	V5          bool          // it speaks MQTT 5; then Clean is its Clean Start
+	Expiry      time.Duration // in MQTT 5: how long the session outlives the connection
+	Receive     int           // in MQTT 5: unacknowledged messages that it takes, 0 for the usual
 	Will        *broker.Message
 	Addr        netip.AddrPort
 	Certificate *x509.Certificate // proven by TLS; nil without one
@@ -69,6 +78,9 @@ type Connection struct {
 	guard   *authz.Guard
 	session *broker.Session
 	trace   string
+	v5      bool
+	id      string // the session identifier of lifecycle events
+	version int    // and the version number
 	stop    chan struct{}
 	once    sync.Once
 
@@ -90,17 +102,24 @@ func (m *MQTT) Connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 	// 1. May it connect, in this way, with this will?
 	g := m.Authorizer.Guard(c)
 	if err := m.mayConnect(g, in, trace); err != nil {
+		if strait.KindOf(err) == strait.Denied {
+			m.tellRefused(g.Caller(), in)
+		}
+		return nil, false, err
+	}
+	version, err := m.appear(in.ClientID)
+	if err != nil {
 		return nil, false, err
 	}
 	// 2. The session; an older connection of the same name ends here.
 	if in.Will != nil {
 		in.Will.Publisher = in.ClientID
 	}
-	s, present, err := m.Broker.Connect(ctx, in.ClientID, broker.SessionOptions{Clean: in.Clean, Will: in.Will})
+	s, present, err := m.Broker.Connect(ctx, in.ClientID, broker.SessionOptions{Clean: in.Clean, Will: in.Will, V5: in.V5, Expiry: in.Expiry, Receive: in.Receive})
 	if err != nil {
 		return nil, false, err
 	}
-	conn := &Connection{m: m, guard: g, session: s, trace: trace, stop: make(chan struct{}), noted: map[string]bool{}}
+	conn := &Connection{m: m, guard: g, session: s, trace: trace, v5: in.V5, id: uuid.NewString(), version: version, stop: make(chan struct{}), noted: map[string]bool{}}
 	m.mu.Lock()
 	if m.live == nil {
 		m.live = map[string]*Connection{}
@@ -110,8 +129,9 @@ func (m *MQTT) Connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 	go conn.watch()
 	// What changed between the check and now is looked at once more.
 	if !g.Alive() {
-		conn.expel(goneBecause(c.Kind))
+		conn.expel(authError, goneBecause(c.Kind))
 	}
+	conn.tellConnected(in.Addr)
 	return conn, present, nil
 }
 
@@ -166,7 +186,7 @@ func (m *MQTT) Certified(crt *x509.Certificate) (Caller, error) {
 func (m *MQTT) mayConnect(g *authz.Guard, in ConnectInput, trace string) error {
 	x := policy.Context{}
 	var attributes []string
-	if !in.Clean {
+	if in.persistent() {
 		attributes = append(attributes, "PersistentConnect")
 	}
 	if in.Will != nil {
@@ -182,7 +202,7 @@ func (m *MQTT) mayConnect(g *authz.Guard, in ConnectInput, trace string) error {
 	if in.Will == nil {
 		return nil
 	}
-	if err := checkTopic(in.Will.Topic); err != nil {
+	if err := mayRetain(in.Will.Topic, in.Will.Retain); err != nil {
 		return err
 	}
 	if err := m.check(g, rowPublish, in.Will.Topic, trace, true, nil); err != nil || !in.Will.Retain {
@@ -213,7 +233,11 @@ func (c *Connection) watch() {
 		}
 		left := deadline.Sub(c.m.Now())
 		if left <= 0 {
-			c.expel("the credentials of the connection have expired")
+			why := authError
+			if c.guard.Caller().Certificate == nil {
+				why = "WEBSOCKET_TTL_EXPIRATION"
+			}
+			c.expel(why, "the credentials of the connection have expired")
 			return
 		}
 		timer.Reset(min(left, look))
@@ -221,11 +245,16 @@ func (c *Connection) watch() {
 }
 
 // expel closes the connection from this side, and records why.
-func (c *Connection) expel(why string) {
+func (c *Connection) expel(reason, why string) {
 	caller := c.guard.Caller()
 	c.m.Authorizer.Recorder.Event(c.trace, caller.ClientID, "Disconnect", why+": the connection was closed", true)
-	c.end(broker.EndCause{Err: errors.New(why)})
+	c.end(broker.EndCause{Err: &expelled{reason, why}})
 }
+
+// expelled is why a connection was closed from this side.
+type expelled struct{ reason, why string }
+
+func (e *expelled) Error() string { return e.why }
 
 func (c *Connection) end(cause broker.EndCause) {
 	c.once.Do(func() {
@@ -255,7 +284,7 @@ func (m *MQTT) Recheck() {
 	}
 	m.mu.Unlock()
 	for _, c := range gone {
-		c.expel(goneBecause(c.guard.Caller().Kind))
+		c.expel(authError, goneBecause(c.guard.Caller().Kind))
 	}
 }
 
@@ -288,16 +317,49 @@ func checkTopic(topic string) error {
 	return nil
 }
 
+// mayRetain is checkTopic for a message that may be retained, which no message
+// to a topic of the house may.
+func mayRetain(topic string, retain bool) error {
+	if err := checkTopic(topic); err != nil {
+		return err
+	}
+	if retain && topic[0] == '$' {
+		return strait.Errorf(strait.Denied, "reserved topic", "the topic %s is reserved: it keeps no retained message", topic)
+	}
+	return nil
+}
+
+// checkFilter refuses what nobody may subscribe to: wrong filters, and topics
+// that begin with $ and are not AWS's, such as brokers' $SYS.
+func checkFilter(filter string) error {
+	if err := broker.ValidFilter(filter); err != nil {
+		return err
+	}
+	if filter[0] == '$' && !hasPrefix(filter, "$aws/") && !hasPrefix(filter, "$share/") {
+		return strait.Errorf(strait.Denied, "reserved topic", "the topic filter %s is reserved", filter)
+	}
+	return nil
+}
+
+// persistent tells whether something is kept of the session when the client has gone.
+func (in *ConnectInput) persistent() bool {
+	if in.V5 {
+		return in.Expiry > 0
+	}
+	return !in.Clean
+}
+
 func hasPrefix(s, prefix string) bool { return len(s) >= len(prefix) && s[:len(prefix)] == prefix }
 
-// Publish takes a message from the client. When wait is not nil the message is
-// safe once it has returned nil.
-func (c *Connection) Publish(ctx context.Context, topic string, payload []byte, qos byte, retain bool) (wait func(context.Context) error, err error) {
+// Publish takes a message from the client, which the broker owns from then on.
+// When wait is not nil the message is safe once it has returned nil.
+func (c *Connection) Publish(ctx context.Context, m *broker.Message) (wait func(context.Context) error, err error) {
+	topic := m.Topic
 	// Whoever was expelled or taken over publishes no more.
 	if err := c.session.Cause(); err != nil {
 		return nil, err
 	}
-	if err := checkTopic(topic); err != nil {
+	if err := mayRetain(topic, m.Retain); err != nil {
 		c.m.Authorizer.Recorder.Event(c.trace, c.session.ClientID(), "Publish", plainly(err), true)
 		return nil, err
 	}
@@ -311,12 +373,12 @@ func (c *Connection) Publish(ctx context.Context, topic string, payload []byte, 
 	if err := c.m.check(c.guard, rowPublish, topic, trace, traced, nil); err != nil {
 		return nil, err
 	}
-	if retain {
+	if m.Retain {
 		if err := c.m.check(c.guard, rowRetainPublish, topic, trace, traced, nil); err != nil {
 			return nil, err
 		}
 	}
-	m := &broker.Message{Topic: topic, Payload: payload, QoS: qos, Retain: retain, Publisher: c.session.ClientID()}
+	m.Publisher = c.session.ClientID()
 	if trace != c.trace {
 		m.Trace = trace
 	} else if traced {
@@ -345,40 +407,75 @@ func (m *MQTT) PrincipalOf(clientID string) string {
 	return ""
 }
 
-// Failure is the code of a subscription that was not granted although the
-// connection lives on.
-const Failure byte = 0x80
-
-// Subscribe returns one code for each filter: the granted QoS or Failure. A
-// filter that is forbidden or wrong is an error: AWS closes the connection.
-func (c *Connection) Subscribe(ctx context.Context, subs []broker.Subscription) ([]byte, error) {
-	for _, s := range subs {
-		if err := broker.ValidFilter(s.Filter); err != nil {
-			return nil, err
+// Subscribe grants what may be granted. refused is nil when that is all, else
+// it has one error for each filter that was not. In MQTT 3.1.1, where AWS closes
+// the connection, a filter that is forbidden or wrong makes that none is granted.
+func (c *Connection) Subscribe(ctx context.Context, subs []broker.Subscription) (refused []error, err error) {
+	refused = make([]error, len(subs))
+	// 1. What may be asked for.
+	granted, at := make([]broker.Subscription, 0, len(subs)), make([]int, 0, len(subs))
+	for i, s := range subs {
+		err := checkFilter(s.Filter)
+		if err == nil {
+			err = c.m.check(c.guard, rowSubscribe, s.Filter, c.trace, true, nil)
 		}
-		if err := c.m.check(c.guard, rowSubscribe, s.Filter, c.trace, true, nil); err != nil {
-			return nil, err
+		if err != nil && !c.v5 {
+			refused[i] = err
+			return refused, nil
 		}
+		if err != nil {
+			refused[i] = err
+			continue
+		}
+		granted, at = append(granted, s), append(at, i)
 	}
-	refused, err := c.session.Subscribe(ctx, subs)
+	// 2. What there is room for.
+	full, err := c.session.Subscribe(ctx, granted)
 	if err != nil {
 		return nil, err
 	}
-	codes := make([]byte, len(subs))
-	for i, s := range subs {
-		codes[i] = s.QoS
-		if refused != nil && refused[i] != nil {
-			c.m.Authorizer.Recorder.Event(c.trace, c.session.ClientID(), "Subscribe", plainly(refused[i]), false)
-			codes[i] = Failure
+	for j, err := range full {
+		if refused[at[j]] = err; err != nil {
+			c.m.Authorizer.Recorder.Event(c.trace, c.session.ClientID(), "Subscribe", plainly(err), false)
 		}
 	}
-	return codes, nil
+	// 3. Who wants to know.
+	var filters []string
+	for i, s := range subs {
+		if refused[i] == nil {
+			filters = append(filters, s.Filter)
+		}
+	}
+	c.tellSubscribed("subscribed", filters)
+	if len(filters) == len(subs) {
+		return nil, nil
+	}
+	return refused, nil
 }
 
-// Unsubscribe ends subscriptions.
-func (c *Connection) Unsubscribe(ctx context.Context, filters []string) error {
-	return c.session.Unsubscribe(ctx, filters)
+// Unsubscribe ends subscriptions; refused has an error for each filter that is
+// none, and is nil without such.
+func (c *Connection) Unsubscribe(ctx context.Context, filters []string) (refused []error, err error) {
+	ended := make([]string, 0, len(filters))
+	for i, f := range filters {
+		if err := broker.ValidFilter(f); err != nil {
+			if refused == nil {
+				refused = make([]error, len(filters))
+			}
+			refused[i] = err
+			continue
+		}
+		ended = append(ended, f)
+	}
+	if err := c.session.Unsubscribe(ctx, ended); err != nil {
+		return nil, err
+	}
+	c.tellSubscribed("unsubscribed", ended)
+	return refused, nil
 }
+
+// SetExpiry changes how long a session of MQTT 5 outlives its connection.
+func (c *Connection) SetExpiry(d time.Duration) { c.session.SetExpiry(d) }
 
 // Next waits for messages and returns those that the client may receive. It
 // is asked for each one now, as it goes on the wire, and not when it was
@@ -404,8 +501,36 @@ func (c *Connection) Ack(ctx context.Context, packetID uint16) error {
 // Done is closed when the connection was ended from this side.
 func (c *Connection) Done() <-chan struct{} { return c.session.Done() }
 
-// Close ends the connection; clean means that the client said goodbye.
-func (c *Connection) Close(clean bool) { c.end(broker.EndCause{Clean: clean}) }
+// End ends the connection, which it is called for once. reason is a word of
+// AWS's lifecycle events, as far as the door knows it; clean means that the
+// will is void.
+func (c *Connection) End(reason string, clean bool) {
+	if c.session.Cause() != nil { // then we knew before the door did
+		reason, _ = c.Cause()
+	}
+	c.end(broker.EndCause{Clean: clean})
+	c.tellDisconnected(reason)
+}
+
+// Cause returns why the connection was ended from this side: the word of
+// lifecycle events, and a sentence.
+func (c *Connection) Cause() (reason, why string) {
+	err := c.session.Cause()
+	var e *expelled
+	switch {
+	case err == nil:
+		return "", ""
+	case errors.As(err, &e):
+		return e.reason, e.why
+	case errors.Is(err, broker.ErrTakenOver):
+		reason = "DUPLICATE_CLIENTID"
+	case errors.Is(err, broker.ErrKicked):
+		reason = "API_INITIATED_DISCONNECT"
+	default:
+		reason = "SERVER_INITIATED_DISCONNECT"
+	}
+	return reason, err.Error()
+}
 
 func plainly(err error) string {
 	var e *strait.Error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"strait"
@@ -20,7 +21,8 @@ import (
 // ("sessions"), strait.Unavailable ("disk") or ErrClosed; then the client is not connected, and an older
 // connection may have been ended nevertheless.
 func (b *Broker) Connect(ctx context.Context, clientID string, o SessionOptions) (s *Session, present bool, err error) {
-	if err := ValidClientID(clientID); err != nil {
+	// "$GEN/" begins names that were given by us, never by a client.
+	if err := ValidClientID(strings.TrimPrefix(clientID, "$GEN/")); err != nil {
 		return nil, false, err
 	}
 	if o.Will != nil {

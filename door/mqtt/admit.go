@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"time"
@@ -30,8 +31,9 @@ func (e *refusal) Error() string { return fmt.Sprintf("connect %q: %v", e.client
 func (e *refusal) Unwrap() error { return e.err }
 
 // admit does the TLS handshake, reads the CONNECT and asks the Connector. A
-// client that is refused is sent nothing: AWS closes without a CONNACK, and
-// code 1 would make the v1 SDK for Python fall back to MQTT 3.1.
+// client of MQTT 3.1.1 that is refused is sent nothing: AWS closes without a
+// CONNACK, and code 1 would make the v1 SDK for Python fall back to MQTT 3.1.
+// In MQTT 5 it gets a CONNACK with the reason.
 func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, error) {
 	limits := s.Limits.withDefaults()
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
@@ -52,12 +54,9 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 	if err != nil {
 		return nil, answerVersion(nc, err)
 	}
-	if said.Version == packet.V5 {
-		return nil, answerVersion(nc, &packet.VersionError{Name: "MQTT", Level: byte(packet.V5)})
-	}
 	c, err := connectFrom(said, peer, limits)
 	if err != nil {
-		return nil, &refusal{said.ClientID, err}
+		return nil, s.refuse(nc, said, err)
 	}
 
 	// 3. What the floor below says to that.
@@ -65,7 +64,8 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 	conn, present, err := s.Connector.Connect(bounded, c)
 	cancel()
 	if err != nil {
-		return nil, &refusal{c.ClientID, err}
+		said.ClientID = c.ClientID
+		return nil, s.refuse(nc, said, err)
 	}
 
 	// From here on conn is open: nothing may fail before client.run, which
@@ -74,12 +74,53 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 	alive.keep(c.KeepAlive)
 	out := newWriter(nc, limits.Write)
 	// MQTT 3.1 has no session present flag; the bit is reserved there.
-	out.send(&packet.Connack{SessionPresent: present && said.Version != packet.V31})
+	ack := &packet.Connack{SessionPresent: present && said.Version != packet.V31}
+	if c.V5 {
+		ack.V5, ack.Props = true, welcome(&c, limits)
+		out.speak5(said.Props, limits)
+	}
+	out.send(ack)
 	return &client{
 		limits: limits, nc: nc, in: in, out: out, conn: conn,
-		log:   s.log().With("client", c.ClientID, "addr", peer.Addr),
-		slots: make(chan struct{}, limits.Inflight),
+		v5: c.V5, kept: c.Expiry > 0, reasons: !s.HideReasons && !(said.Props.Has(packet.RequestProblem) && said.Props.RequestProblem == 0),
+		log:       s.log().With("client", c.ClientID, "addr", peer.Addr),
+		slots:     make(chan struct{}, limits.Inflight),
+		publishes: newRate(limits.Publishes), bytes: newRate(limits.Bytes),
 	}, nil
+}
+
+// refuse tells a client of MQTT 5 why it is turned down, and returns the refusal.
+func (s *Server) refuse(nc net.Conn, said *packet.Connect, err error) error {
+	if said.Version == packet.V5 {
+		ack := &packet.Connack{V5: true, Code: connectCode(err)}
+		if !s.HideReasons {
+			ack.Props = withReason(plainly(err))
+		}
+		if b, err := ack.Append(nil); err == nil {
+			_ = nc.SetDeadline(time.Now().Add(flushTime))
+			_, _ = nc.Write(b)
+		}
+	}
+	return &refusal{said.ClientID, err}
+}
+
+// welcome returns the properties of a CONNACK: what holds for the connection
+// (iot-mqtt.md, section 3). Shared Subscription Available is absent, which
+// means yes, as with AWS.
+func welcome(c *Connect, l Limits) *packet.Properties {
+	p := &packet.Properties{
+		Present: packet.Of(packet.SessionExpiry, packet.ReceiveMaximum, packet.MaximumQoS, packet.RetainAvailable, packet.MaximumPacketSize,
+			packet.TopicAliasMaximum, packet.WildcardAvailable, packet.IDsAvailable, packet.ServerKeepAlive),
+		SessionExpiry:  uint32(c.Expiry / time.Second),
+		ReceiveMaximum: uint16(min(l.Inflight, math.MaxUint16)), MaximumQoS: 1, RetainAvailable: 1, MaximumPacketSize: uint32(l.Packet),
+		TopicAliasMaximum: uint16(min(l.Aliases, math.MaxUint16)), WildcardAvailable: 1,
+		ServerKeepAlive: uint16(min(c.KeepAlive/time.Second, math.MaxUint16)),
+	}
+	if c.Assigned {
+		p.Present |= packet.Of(packet.AssignedClientID)
+		p.AssignedClientID = c.ClientID
+	}
+	return p
 }
 
 // handshake completes a TLS connection's handshake and notes in peer what it
@@ -104,12 +145,12 @@ func handshake(ctx context.Context, nc net.Conn, peer *Peer, timeout time.Durati
 	return nil
 }
 
-// answerVersion tells an MQTT 5 client, in MQTT 5, that its version is not
-// spoken: CONNACK, reason 0x84, no properties. It returns err.
+// answerVersion tells a client of a later MQTT, in MQTT 5, that its version is
+// not spoken: CONNACK, reason 0x84, no properties. It returns err.
 func answerVersion(nc net.Conn, err error) error {
 	var v *packet.VersionError
-	if errors.As(err, &v) && v.Name == "MQTT" && v.Level == byte(packet.V5) {
-		_, _ = nc.Write([]byte{byte(packet.TypeConnack) << 4, 3, 0, 0x84, 0})
+	if errors.As(err, &v) && v.Name == "MQTT" && v.Level > byte(packet.V5) && v.Level < 0x80 { // mosquitto's bridges set the high bit
+		_, _ = nc.Write([]byte{byte(packet.TypeConnack) << 4, 3, 0, codeVersion, 0})
 	}
 	return err
 }
@@ -123,11 +164,20 @@ func connectFrom(p *packet.Connect, peer Peer, limits Limits) (Connect, error) {
 		Username:  p.Username,
 		Peer:      peer,
 	}
+	if p.Version == packet.V5 {
+		if err := c.take5(p.Props, &limits); err != nil {
+			return Connect{}, err
+		}
+	}
 	switch {
 	case len(c.ClientID) > limits.ClientID:
-		return Connect{}, protocolError("a client id of %d bytes; at most %d are allowed", len(c.ClientID), limits.ClientID)
+		return Connect{}, coded(codeClientID, "a client id of %d bytes; at most %d are allowed", len(c.ClientID), limits.ClientID)
 	case strings.HasPrefix(c.ClientID, "$"):
-		return Connect{}, protocolError("a client id that begins with $")
+		return Connect{}, coded(codeClientID, "a client id that begins with $")
+	case c.ClientID == "" && c.V5:
+		// A name that no client can give itself; it may be neither sent nor
+		// resumed later.
+		c.ClientID, c.Assigned = "$GEN/"+newUUID(), true
 	case c.ClientID == "" && !c.Clean:
 		// MQTT-3.1.3-8. The standard's CONNACK 2 is not sent, see admit.
 		return Connect{}, protocolError("a client without an id asks for a persistent session")
@@ -139,20 +189,50 @@ func connectFrom(p *packet.Connect, peer Peer, limits Limits) (Connect, error) {
 	}
 	if w := p.Will; w != nil {
 		if w.QoS > 1 {
-			return Connect{}, protocolError("a will with QoS 2")
+			return Connect{}, coded(codeQoS, "a will with QoS 2")
+		}
+		if len(w.Payload) > limits.Payload {
+			return Connect{}, coded(codeQuota, "a will of %d bytes; at most %d are allowed", len(w.Payload), limits.Payload)
+		}
+		ps, err := limits.properties(w.Props) // a will delay is not offered, and ignored
+		if err != nil {
+			return Connect{}, err
 		}
 		// A copy, so that the will does not keep the password beside it.
-		c.Will = &Will{Topic: w.Topic, Payload: bytes.Clone(w.Payload), QoS: w.QoS, Retain: w.Retain}
+		c.Will = &Will{Topic: w.Topic, Payload: bytes.Clone(w.Payload), QoS: w.QoS, Retain: w.Retain, Properties: ps}
 	}
 	return c, nil
 }
 
-// generatedID returns "gen-" and a random UUID (version 4).
-func generatedID() string {
+// smallestMax is the least Maximum Packet Size that a client may ask for.
+const smallestMax = 512
+
+// take5 judges the properties of a CONNECT.
+func (c *Connect) take5(p *packet.Properties, l *Limits) error {
+	c.V5 = true
+	if p == nil {
+		return nil
+	}
+	switch {
+	case p.Has(packet.AuthMethod) || p.Has(packet.AuthData):
+		return coded(codeAuthMethod, "an authentication method; none is offered")
+	case p.Has(packet.MaximumPacketSize) && p.MaximumPacketSize < smallestMax:
+		return coded(codeUnspecified, "a maximum packet size of %d; it must be %d at least", p.MaximumPacketSize, smallestMax)
+	}
+	c.Expiry = min(time.Duration(p.SessionExpiry)*time.Second, l.SessionExpiry)
+	c.Receive = int(p.ReceiveMaximum)
+	return l.users(p)
+}
+
+// generatedID returns a name for a client of MQTT 3.1.1 that has none.
+func generatedID() string { return "gen-" + newUUID() }
+
+// newUUID returns a random UUID (version 4).
+func newUUID() string {
 	var b [16]byte
 	_, _ = io.ReadFull(rand.Reader, b[:]) // it never fails; the process ends first
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("gen-%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // An aliveReader reads from a connection and moves its read deadline on with

@@ -30,6 +30,14 @@ type client struct {
 	conn   Conn
 	log    *slog.Logger
 
+	v5      bool
+	kept    bool // in MQTT 5: the session was to outlive the connection
+	reasons bool // reason strings are sent
+	topics  aliases
+	// Quotas, nil for none.
+	publishes *rate
+	bytes     *rate
+
 	cancel context.CancelFunc
 	once   sync.Once
 	why    Reason // after cancel
@@ -46,6 +54,7 @@ type client struct {
 type unacked struct {
 	packetID uint16
 	wait     func(context.Context) error // nil: only for its turn
+	refused  error                       // in MQTT 5: what the PUBACK says
 }
 
 // run serves the client until it ends; then nothing of it runs any more and
@@ -97,12 +106,31 @@ func (c *client) watch(ctx context.Context, written *sync.WaitGroup) {
 	c.end(Ended, nil)
 	select {
 	case <-c.conn.Done():
-		c.out.end(false)
+		c.out.end(false, c.farewell(true))
 	default:
-		c.out.end(true)
+		c.out.end(true, c.farewell(false))
 	}
 	written.Wait()
 	_ = c.nc.Close()
+}
+
+// farewell returns the DISCONNECT that tells a client of MQTT 5 why it ends,
+// nil when there is nobody to tell.
+func (c *client) farewell(other bool) packet.Packet {
+	if !c.v5 || c.why == Disconnected || c.why == DisconnectedWithWill || c.why == Lost {
+		return nil
+	}
+	why, text := c.why, plainly(c.cause)
+	cause := c.cause
+	if k, ok := c.conn.(Causer); ok && other {
+		why, text = k.Cause()
+		cause = nil
+	}
+	p := &packet.Leave{Kind: packet.TypeDisconnect, Reason: byeCode(why, cause)}
+	if c.reasons {
+		p.Props = withReason(text)
+	}
+	return p
 }
 
 // close closes the Conn. It comes after the last packet of the client.
@@ -127,9 +155,14 @@ func (c *client) deliver(ctx context.Context) {
 			c.end(c.reason(err), err)
 			return
 		}
+		c.slow(ctx, ds)
 		left, ok := c.out.deliver(ds)
-		if left > 0 {
-			c.log.Error("mqtt: left out deliveries that the wire cannot carry", "count", left)
+		if len(left) > 0 {
+			c.log.Warn("mqtt: left out deliveries that the client cannot take", "count", len(left))
+			if err := c.waive(ctx, left); err != nil {
+				c.end(c.reason(err), err)
+				return
+			}
 		}
 		if !ok {
 			return
@@ -139,6 +172,33 @@ func (c *client) deliver(ctx context.Context) {
 			buf = make([]Delivery, 0, 2*cap(buf))
 		}
 	}
+}
+
+// slow waits until the quotas, if there are any, admit ds.
+func (c *client) slow(ctx context.Context, ds []Delivery) {
+	if c.publishes == nil && c.bytes == nil {
+		return
+	}
+	n := 0
+	for i := range ds {
+		n += len(ds[i].Topic) + len(ds[i].Payload)
+	}
+	c.publishes.wait(ctx, len(ds))
+	c.bytes.wait(ctx, n)
+}
+
+// waive acknowledges deliveries that the client can never take: MQTT 5 has
+// them dropped as if they had been sent (3.1.2.11.4).
+func (c *client) waive(ctx context.Context, ids []uint16) error {
+	for _, id := range ids {
+		if id == 0 {
+			continue
+		}
+		if err := c.conn.Ack(ctx, id); err != nil && strait.KindOf(err) != strait.NotFound {
+			return c.failed("acknowledge", err)
+		}
+	}
+	return nil
 }
 
 // A connError is a failure of the Conn, with the reason that it makes.
@@ -182,12 +242,17 @@ func protocolError(format string, args ...any) error {
 // errGoodbye is the DISCONNECT packet.
 var errGoodbye = errors.New("disconnect")
 
+// errLastWill is a DISCONNECT that wants the will to be published.
+var errLastWill = errors.New("disconnect with will")
+
 // reason says what an error of reading, or of handling what was read, means.
 func (c *client) reason(err error) Reason {
 	var ce *connError
 	switch {
 	case errors.As(err, &ce):
 		return ce.why
+	case errors.Is(err, errLastWill):
+		return DisconnectedWithWill
 	case errors.Is(err, errGoodbye), errors.Is(err, websocket.ErrGoodbye):
 		return Disconnected
 	case errors.Is(err, os.ErrDeadlineExceeded):

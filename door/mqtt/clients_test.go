@@ -257,10 +257,28 @@ func TestMosquitto(t *testing.T) {
 		t.Errorf("mosquitto_sub: %v, printed\n%s", err, out.String())
 	}
 
-	// MQTT 5 is refused in so many words.
-	b, err := exec.Command("mosquitto_pub", append([]string{"-V", "mqttv5", "-t", "t", "-m", "x"}, common...)...).CombinedOutput()
-	if err == nil || !strings.Contains(strings.ToLower(string(b)), "unsupported protocol version") {
+	// MQTT 5, with what it adds to a message.
+	v5 := append([]string{"-V", "mqttv5"}, common...)
+	sub = exec.Command("mosquitto_sub", append([]string{"-i", "sub5", "-q", "1", "-t", "m5", "-C", "1", "-W", "20", "-F", "%p %P %C %R %D %F"}, v5...)...)
+	out.Reset()
+	sub.Stdout, sub.Stderr = &out, &out
+	if err := sub.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitSubscribed(t, h, "sub5")
+	b, err := exec.Command("mosquitto_pub", append([]string{"-q", "1", "-t", "m5", "-m", "five", "-D", "publish", "user-property", "a", "b",
+		"-D", "publish", "content-type", "text/plain", "-D", "publish", "response-topic", "r", "-D", "publish", "correlation-data", "c",
+		"-D", "publish", "payload-format-indicator", "1"}, v5...)...).CombinedOutput()
+	if err != nil {
 		t.Errorf("mosquitto_pub with MQTT 5: %v\n%s", err, b)
+	}
+	if err := sub.Wait(); err != nil || strings.TrimSpace(out.String()) != "five a:b text/plain r c 1" {
+		t.Errorf("mosquitto_sub with MQTT 5: %v, printed\n%s", err, out.String())
+	}
+	// What is forbidden is told, and the reason is printed.
+	b, _ = exec.Command("mosquitto_pub", append([]string{"-i", "nobody", "-t", "t", "-m", "x"}, v5...)...).CombinedOutput()
+	if !strings.Contains(strings.ToLower(string(b)), "not authorized") {
+		t.Errorf("mosquitto_pub as nobody with MQTT 5 printed %s", b)
 	}
 	// And what is forbidden shows as a lost connection.
 	b, err = exec.Command("mosquitto_pub", append([]string{"-i", "nobody", "-t", "t", "-m", "x"}, common...)...).CombinedOutput()

@@ -52,15 +52,15 @@ func TestRefusedConnect(t *testing.T) {
 	}
 }
 
-// TestMQTT5 is answered in MQTT 5: CONNACK, unsupported protocol version.
-func TestMQTT5(t *testing.T) {
+// TestLaterVersions are answered in MQTT 5: CONNACK, unsupported protocol version.
+func TestLaterVersions(t *testing.T) {
 	h := open(t, mqtt.Limits{})
 	r := dial(t, h.addr)
-	b, _ := hex.DecodeString("100e00044d5154540502003c00000161")
+	b, _ := hex.DecodeString("100e00044d5154540602003c00000161")
 	r.write(b)
 	got, err := io.ReadAll(r.nc)
 	if string(got) != "\x20\x03\x00\x84\x00" || err != nil {
-		t.Errorf("MQTT 5 was answered with %x, %v", got, err)
+		t.Errorf("MQTT 6 was answered with %x, %v", got, err)
 	}
 }
 

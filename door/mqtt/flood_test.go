@@ -27,13 +27,13 @@ func (f *flood) Publish(context.Context, mqtt.Message) (func(context.Context) er
 	f.taken.Add(1)
 	return nil, nil
 }
-func (f *flood) Subscribe(_ context.Context, s []mqtt.Subscription) ([]byte, error) {
-	return make([]byte, len(s)), nil
+func (f *flood) Subscribe(context.Context, []mqtt.Subscription) ([]error, error) {
+	return nil, nil
 }
-func (f *flood) Unsubscribe(context.Context, []string) error { return nil }
-func (f *flood) Ack(context.Context, uint16) error           { return nil }
-func (f *flood) Done() <-chan struct{}                       { return nil }
-func (f *flood) Close(_ context.Context, clean bool)         { f.ended <- clean }
+func (f *flood) Unsubscribe(context.Context, []string) ([]error, error) { return nil, nil }
+func (f *flood) Ack(context.Context, uint16) error                      { return nil }
+func (f *flood) Done() <-chan struct{}                                  { return nil }
+func (f *flood) Close(_ context.Context, clean bool)                    { f.ended <- clean }
 
 func (f *flood) Next(ctx context.Context, buf []mqtt.Delivery) ([]mqtt.Delivery, error) {
 	if f.payload == nil {

@@ -85,9 +85,12 @@ func (h *house) Connect(ctx context.Context, c mqtt.Connect) (mqtt.Conn, bool, e
 	if c.ClientID == "nobody" {
 		return nil, false, strait.Errorf(strait.Denied, "connect", "nobody may not connect")
 	}
-	o := broker.SessionOptions{Clean: c.Clean}
+	o := broker.SessionOptions{Clean: c.Clean, V5: c.V5, Expiry: c.Expiry, Receive: c.Receive}
 	if w := c.Will; w != nil {
-		o.Will = &broker.Message{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain}
+		if err := judge(w.Topic); err != nil {
+			return nil, false, err
+		}
+		o.Will = message(mqtt.Message(*w), "")
 	}
 	s, present, err := h.broker.Connect(ctx, c.ClientID, o)
 	if err != nil {
@@ -138,7 +141,7 @@ func (g *guest) Publish(ctx context.Context, m mqtt.Message) (func(context.Conte
 	if err := judge(m.Topic); err != nil {
 		return nil, err
 	}
-	wait, err := g.h.broker.Publish(ctx, &broker.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain})
+	wait, err := g.h.broker.Publish(ctx, message(m, g.s.ClientID()))
 	g.h.mu.Lock()
 	defer g.h.mu.Unlock()
 	if g.h.safe != nil {
@@ -147,28 +150,58 @@ func (g *guest) Publish(ctx context.Context, m mqtt.Message) (func(context.Conte
 	return wait, err
 }
 
-func (g *guest) Subscribe(ctx context.Context, subs []mqtt.Subscription) ([]byte, error) {
-	in, codes := make([]broker.Subscription, len(subs)), make([]byte, len(subs))
-	for i, s := range subs {
-		if err := judge(s.Filter); err != nil {
-			return nil, err
-		}
-		in[i], codes[i] = broker.Subscription{Filter: s.Filter, QoS: s.QoS}, s.QoS
-	}
-	refused, err := g.s.Subscribe(ctx, in)
-	for i := range refused {
-		if refused[i] != nil {
-			codes[i] = mqtt.Failure
-		}
-	}
-	g.subscribed.Store(err == nil)
-	return codes, err
+func message(m mqtt.Message, publisher string) *broker.Message {
+	return &broker.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Publisher: publisher, Properties: (*broker.Properties)(m.Properties)}
 }
 
-func (g *guest) Unsubscribe(ctx context.Context, f []string) error { return g.s.Unsubscribe(ctx, f) }
-func (g *guest) Ack(ctx context.Context, id uint16) error          { return g.s.Ack(ctx, id) }
-func (g *guest) Done() <-chan struct{}                             { return g.s.Done() }
-func (g *guest) Close(context.Context, bool)                       { panic("End is there") }
+func (g *guest) Subscribe(ctx context.Context, subs []mqtt.Subscription) (refused []error, err error) {
+	for i, s := range subs {
+		err := judge(s.Filter)
+		if err == nil {
+			var errs []error
+			errs, err = g.s.Subscribe(ctx, []broker.Subscription{{Filter: s.Filter, QoS: s.QoS, NoLocal: s.NoLocal, RetainAsPublished: s.RetainAsPublished, Retained: broker.Replay(s.Retained)}})
+			if err != nil {
+				return nil, err
+			}
+			if errs != nil {
+				err = errs[0]
+			}
+		}
+		if err != nil && refused == nil {
+			refused = make([]error, len(subs))
+		}
+		if err != nil {
+			refused[i] = err
+		}
+	}
+	g.subscribed.Store(true)
+	return refused, nil
+}
+
+func (g *guest) Unsubscribe(ctx context.Context, filters []string) (refused []error, err error) {
+	for i, f := range filters {
+		if err := judge(f); err != nil {
+			if refused == nil {
+				refused = make([]error, len(filters))
+			}
+			refused[i] = err
+		}
+	}
+	return refused, g.s.Unsubscribe(ctx, filters)
+}
+
+func (g *guest) SetExpiry(d time.Duration) { g.s.SetExpiry(d) }
+
+func (g *guest) Cause() (mqtt.Reason, string) {
+	if errors.Is(g.s.Cause(), broker.ErrTakenOver) {
+		return mqtt.TakenOver, "the same client id has connected again"
+	}
+	return mqtt.Kicked, "kicked"
+}
+
+func (g *guest) Ack(ctx context.Context, id uint16) error { return g.s.Ack(ctx, id) }
+func (g *guest) Done() <-chan struct{}                    { return g.s.Done() }
+func (g *guest) Close(context.Context, bool)              { panic("End is there") }
 
 func (g *guest) End(ctx context.Context, why mqtt.Reason) {
 	g.s.End(ctx, broker.EndCause{Clean: why.Clean()})
@@ -179,7 +212,9 @@ func (g *guest) Next(ctx context.Context, buf []mqtt.Delivery) ([]mqtt.Delivery,
 	ds, err := g.s.Next(ctx, make([]broker.Delivery, 0, cap(buf)), func(m *broker.Message) bool { return true })
 	buf = buf[:0]
 	for _, d := range ds {
-		buf = append(buf, mqtt.Delivery{Topic: d.Topic, Payload: d.Payload, QoS: d.QoS, PacketID: d.PacketID, Dup: d.Dup, Retain: d.Retain})
+		left, _ := d.Remaining(time.Now())
+		buf = append(buf, mqtt.Delivery{Topic: d.Topic, Payload: d.Payload, QoS: d.QoS, PacketID: d.PacketID, Dup: d.Dup, Retain: d.Retain,
+			Properties: (*mqtt.Properties)(d.Properties), Left: left})
 	}
 	return buf, err
 }
@@ -217,15 +252,21 @@ func (h *house) connect(c packet.Connect) *rawClient {
 
 func (r *rawClient) hello(c packet.Connect) (present bool) {
 	r.t.Helper()
+	return r.greet(c).SessionPresent
+}
+
+func (r *rawClient) greet(c packet.Connect) *packet.Connack {
+	r.t.Helper()
 	if c.Version == 0 {
 		c.Version = packet.V311
 	}
+	r.in.Version = c.Version
 	r.send(&c)
 	ack, ok := r.next().(*packet.Connack)
 	if !ok || ack.Code != 0 {
 		r.t.Fatalf("CONNECT was answered with %+v", ack)
 	}
-	return ack.SessionPresent
+	return ack
 }
 
 func (r *rawClient) send(ps ...packet.Packet) {

@@ -1,4 +1,4 @@
-// Package mqtt is the door through which MQTT clients come: MQTT 3.1.1 over
+// Package mqtt is the door through which MQTT clients come: MQTT 3.1.1 and 5 over
 // TCP, TLS and WebSocket. It reads and writes bytes and keeps what the wire
 // itself demands: packet shapes, sizes, keep-alive, the order of
 // acknowledgements, time limits on everyone who dawdles.
@@ -6,7 +6,8 @@
 // It refuses to know who may do what, which topics exist, and what a session
 // holds: all of that stands behind Connector and Conn, which this package
 // declares and others build. It never answers for them: what they refuse with
-// an error ends the connection, as AWS IoT Core ends it for MQTT 3.1.1.
+// an error ends the connection in MQTT 3.1.1, as AWS IoT Core ends it, and is
+// told with a reason code in MQTT 5 (reason.go).
 //
 // Begin with Server; then client.go, which is the life of one connection. The
 // bytes of packets are in packet, those of WebSocket frames in websocket.
@@ -32,12 +33,21 @@ type Connector interface {
 
 // Connect is what a client said in its CONNECT, and where it comes from.
 type Connect struct {
-	// ClientID has 1 to 128 bytes of UTF-8 and does not begin with "$".
+	// ClientID has 1 to 128 bytes of UTF-8 and, unless Assigned, does not begin
+	// with "$".
 	ClientID string
-	// Assigned tells that the client sent no name and asked for a clean
-	// session, and that ClientID ("gen-<uuid>") was made here.
+	// Assigned tells that the client sent no name and that ClientID was made
+	// here: "$GEN/<uuid>" in MQTT 5, "gen-<uuid>" in 3.1.1, where it must ask
+	// for a clean session.
 	Assigned bool
 	Clean    bool
+	// V5 tells that the client speaks MQTT 5. Then Clean is its Clean Start, and
+	// Expiry how long the session is to outlive the connection, at most
+	// Limits.SessionExpiry; Receive is how many unacknowledged messages it
+	// takes, 0 when it did not say.
+	V5      bool
+	Expiry  time.Duration
+	Receive int
 	// KeepAlive is what is enforced, already brought within the limits.
 	KeepAlive time.Duration
 	// Username is as it came, including what SDKs append for their metrics
@@ -69,6 +79,18 @@ type Message struct {
 	Payload []byte // the Conn's to keep; nobody writes to it again
 	QoS     byte   // 0 or 1
 	Retain  bool
+	// Properties is nil when MQTT 5 says nothing more about the message.
+	Properties *Properties
+}
+
+// Properties are what MQTT 5 says beside a payload. They are within the limits.
+type Properties struct {
+	Format        byte        // 0: not said, 1: bytes, 2: UTF-8
+	Expiry        uint32      // seconds; 0: never
+	ContentType   string      // "" for none, like all of these
+	ResponseTopic string      // without wildcards
+	Correlation   []byte      // nil: none
+	User          [][2]string // names and values
 }
 
 // A Will is the message that is to be published when a client is lost.
@@ -80,11 +102,11 @@ type Subscription struct {
 	// its levels have not been judged.
 	Filter string
 	QoS    byte // 0 or 1
+	// What MQTT 5 adds; zero in 3.1.1.
+	NoLocal           bool
+	RetainAsPublished bool
+	Retained          byte // when retained messages come: 0 always, 1 if new, 2 never
 }
-
-// Failure is the return code, among those of Subscribe, for a filter that was
-// not subscribed although the connection lives on.
-const Failure byte = 0x80
 
 // A Delivery is a message on its way to the client.
 type Delivery struct {
@@ -94,6 +116,9 @@ type Delivery struct {
 	PacketID uint16 // not 0 when QoS is 1
 	Dup      bool
 	Retain   bool
+	// Properties may be nil; Left is what is left of their Expiry, if it is not 0.
+	Properties *Properties
+	Left       uint32
 }
 
 // A Conn is one admitted connection with its session. The door calls Publish,
@@ -106,25 +131,29 @@ type Conn interface {
 	// PUBLISHes, while the door reads on (up to Limits.Inflight messages).
 	// wait is not called for QoS 0. An error of kind strait.Limit drops the
 	// message: no PUBACK, and the connection lives on. Any other error, also
-	// of wait, closes the connection.
+	// of wait, closes the connection; in MQTT 5 Denied, Invalid and TooLarge
+	// are told in the PUBACK, and the connection lives on.
 	Publish(ctx context.Context, m Message) (wait func(context.Context) error, err error)
 
-	// Subscribe returns one code a filter: the granted QoS or Failure. An
-	// error closes the connection without a SUBACK.
-	Subscribe(ctx context.Context, subs []Subscription) ([]byte, error)
+	// Subscribe grants filters. refused is nil when all of them were, else it
+	// has one error for each that was not. In MQTT 3.1.1 one of another kind
+	// than strait.Limit closes the connection without a SUBACK, and nothing of
+	// the packet may have taken effect. err always closes the connection.
+	Subscribe(ctx context.Context, subs []Subscription) (refused []error, err error)
 
-	// Unsubscribe removes filters, also ones that were never subscribed. An
-	// error closes the connection.
-	Unsubscribe(ctx context.Context, filters []string) error
+	// Unsubscribe removes filters, also ones that were never subscribed. What
+	// it returns is as for Subscribe.
+	Unsubscribe(ctx context.Context, filters []string) (refused []error, err error)
 
 	// Next blocks until something may be put on the wire, and returns it in
 	// buf[:0], at most cap(buf). The door has written or dropped it before it
 	// calls again. An error closes the connection.
 	Next(ctx context.Context, buf []Delivery) ([]Delivery, error)
 
-	// Ack tells that the client has acknowledged a delivery of QoS 1. An error
-	// of kind strait.NotFound (nothing with that id is in flight) is ignored;
-	// any other closes the connection.
+	// Ack tells that the client has acknowledged a delivery of QoS 1, or can
+	// never take it (then it is called from Next's goroutine). An error of kind
+	// strait.NotFound (nothing with that id is in flight) is ignored; any other
+	// closes the connection.
 	Ack(ctx context.Context, packetID uint16) error
 
 	// Done is closed when the connection is ended from the other side: taken
@@ -146,6 +175,18 @@ type Ender interface {
 	End(ctx context.Context, why Reason)
 }
 
+// An Expirer is a Conn whose session's expiry a client of MQTT 5 may change as
+// it says goodbye.
+type Expirer interface {
+	SetExpiry(d time.Duration)
+}
+
+// A Causer is a Conn that tells why it was ended from the other side, once Done
+// is closed; a client of MQTT 5 learns it.
+type Causer interface {
+	Cause() (why Reason, text string)
+}
+
 // A Reason says why a connection ended, in the words of AWS's lifecycle events.
 type Reason string
 
@@ -159,7 +200,17 @@ const (
 	Refused          Reason = "AUTH_ERROR"                  // it asked for what it may not do (strait.Denied)
 	ServerError      Reason = "SERVER_ERROR"                // a Conn failed
 	Ended            Reason = "SERVER_INITIATED_DISCONNECT" // Done was closed, or the server stops
+	// Only a Conn can know these; see Causer.
+	TakenOver Reason = "DUPLICATE_CLIENTID"
+	Forbidden Reason = "FORBIDDEN_ACCESS"
+	Kicked    Reason = "API_INITIATED_DISCONNECT"
+	TooOld    Reason = "WEBSOCKET_TTL_EXPIRATION"
+	Throttled Reason = "THROTTLED"
 )
+
+// DisconnectedWithWill is Disconnected by a client of MQTT 5 that wants its
+// will to be published.
+const DisconnectedWithWill Reason = "CLIENT_INITIATED_DISCONNECT (will)"
 
 // Clean tells whether the client said goodbye.
 func (r Reason) Clean() bool { return r == Disconnected }

@@ -20,7 +20,12 @@ type Server struct {
 	Connector Connector
 	Log       *slog.Logger // nil: no log
 	Limits    Limits
+	// HideReasons keeps reason strings, which AWS is not known to send, from
+	// clients of MQTT 5. Codes are sent anyway.
+	HideReasons bool
 
+	start   sync.Once
+	coming  *rate        // connections that are admitted
 	open    atomic.Int64 // connections
 	pending atomic.Int64 // of these, not admitted yet
 }
@@ -38,7 +43,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer stop()
 	defer l.Close()
 
-	var pause time.Duration
+	var wait time.Duration
 	for {
 		nc, err := l.Accept()
 		if ctx.Err() != nil {
@@ -52,22 +57,33 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			if t, ok := err.(interface{ Temporary() bool }); !ok || !t.Temporary() {
 				return err
 			}
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.log().Warn("mqtt: accept failed; trying again", "err", err, "pause", pause)
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause):
-			}
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			s.log().Warn("mqtt: accept failed; trying again", "err", err, "pause", wait)
+			pause(ctx, wait)
 			continue
 		}
-		pause = 0
-		conns.Go(func() { s.ServeConn(ctx, nc) })
+		wait = 0
+		// Those who are here already are served while a storm comes in; it
+		// waits in the kernel's queue.
+		s.pace(ctx)
+		conns.Go(func() { s.serveConn(ctx, nc) })
 	}
+}
+
+// pace waits for the turn of a connection.
+func (s *Server) pace(ctx context.Context) {
+	s.start.Do(func() { s.coming = newRate(s.Limits.withDefaults().Connects) })
+	s.coming.wait(ctx, 1)
 }
 
 // ServeConn serves one accepted connection until it ends, and closes it. A
 // *tls.Conn whose handshake is not complete is handshaken first.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
+	s.pace(ctx)
+	s.serveConn(ctx, nc)
+}
+
+func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
 	if !s.enter() {
 		return
@@ -84,6 +100,7 @@ func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, identity any) {
 		http.Error(w, "too many connections", http.StatusServiceUnavailable)
 		return
 	}
+	s.pace(r.Context())
 	nc, err := websocket.Upgrade(w, r)
 	if err != nil {
 		s.leave(true)
