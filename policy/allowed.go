@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Allowed is Decide(r).Allowed() without the reasons, for callers that need
 // none: it stops at the first Deny that matches and allocates next to nothing.
@@ -146,16 +149,15 @@ func (st *statement) entries(list []entry) []entry {
 		}
 	}
 	actions := st.actions
-	if st.notAction {
-		actions = []string{""}
+	if st.notAction || slices.ContainsFunc(actions, odd) {
+		actions = []string{""} // one entry that asks the statement, or it would be asked for each
 	}
 	for _, a := range actions {
 		e := entry{deny: st.deny, st: st}
-		a = string(lowerInto(nil, a))
-		switch wild := strings.IndexAny(a, "*?"); {
-		case st.notAction || wild >= 0 && (wild < len(a)-1 || a[wild] == '?'):
-		case wild >= 0:
-			e.how, e.action = quickPrefix, a[:wild]
+		switch a = string(lowerInto(nil, a)); {
+		case a == "":
+		case strings.HasSuffix(a, "*"):
+			e.how, e.action = quickPrefix, strings.TrimSuffix(a, "*")
 		default:
 			e.how, e.action = quickExact, a
 		}
@@ -165,4 +167,10 @@ func (st *statement) entries(list []entry) []entry {
 		}
 	}
 	return list
+}
+
+// odd tells whether a pattern is more than a text or a text and a star.
+func odd(pattern string) bool {
+	wild := strings.IndexAny(pattern, "*?")
+	return wild >= 0 && (wild < len(pattern)-1 || pattern[wild] == '?')
 }

@@ -27,6 +27,8 @@ type batchKey struct {
 // forgets them all and begins anew.
 const maxBatchCache = 64 << 20
 
+const maxFields = 32 // of a line; it knows ten
+
 // An Answer is what a Batch says to one line.
 type Answer struct {
 	Decision string   `json:"decision"` // "allow", "implicitDeny" or "explicitDeny"
@@ -226,6 +228,9 @@ func readRaw(text string) ([]rawField, error) {
 			if f.key == key {
 				return broken(r.fail("the key %s is there twice", quote(key)))
 			}
+		}
+		if len(fields) == maxFields {
+			return broken(r.fail("it has more than %d members", maxFields))
 		}
 		fields = append(fields, rawField{key: key, text: text[start:r.pos]})
 		if more = r.peek() == ','; more {

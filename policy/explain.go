@@ -96,10 +96,31 @@ func intended(r Request, d Decision) string {
 		out = append(out, fmt.Sprintf("This looks intended: the session %swas narrowed by the session policy that whoever called AssumeRole passed along (for a device's credentials, the vending function), not by %s. Change it there, for the next credentials; those that exist stay as they are.",
 			quoted(r.Principal.Name), role(r.Principal)))
 	}
+	for _, layer := range [...]Layer{LayerIoT, LayerIdentity} {
+		if near := d.near(layer); slices.Contains(d.Refused, layer) && len(d.denials(layer)) == 0 && len(near) > 0 && near[0].anothers() {
+			out = append(out, fmt.Sprintf("This looks intended: %s gives every caller a place of its own, which here is %s; asked was a place outside it.",
+				near[0].where(), near[0].Miss.Want))
+		}
+	}
 	if slices.Contains(d.Refused, LayerBoundary) && len(d.denials(LayerBoundary)) == 0 {
 		out = append(out, "This may be intended: a permissions boundary is there to cap what its user or role can be given.")
 	}
 	return strings.Join(out, " ")
+}
+
+// anothers tells whether an Allow missed only because the resource is not the
+// caller's own: the pattern names him by a variable that has a value.
+func (r Reason) anothers() bool {
+	if r.Miss == nil || r.Miss.Part != "resource" || r.Miss.Segment != segments {
+		return false
+	}
+	note := strings.ToLower(r.Miss.Note)
+	for _, key := range [...]string{"iot:connection.thing.thingname", "iot:clientid", "iot:certificate.subject.commonname", "credentials-iot:thingname", "aws:username", "aws:userid"} {
+		if strings.Contains(note, "${"+key+"} is \"") {
+			return true
+		}
+	}
+	return false
 }
 
 // denials returns the reasons by which a layer denies explicitly.

@@ -32,6 +32,9 @@ func Lint(kind Kind, text string) []Finding {
 		items = items[0].items
 	}
 	for i, st := range d.statements {
+		if len(l.found) >= mostFindings {
+			break
+		}
 		l.st, l.node = st, items[i]
 		l.openness()
 		l.actions()
@@ -45,6 +48,9 @@ func Lint(kind Kind, text string) []Finding {
 	return l.found
 }
 
+// mostFindings is where a linter stops: whoever has so many begins with these.
+const mostFindings = 200
+
 // A linter reads one document, statement by statement.
 type linter struct {
 	kind  Kind
@@ -52,6 +58,8 @@ type linter struct {
 	st    *statement
 	node  *node // of the statement
 	found []Finding
+
+	isBound *bool // what bound found, once
 }
 
 func (l *linter) add(code string, line int, fix, format string, args ...any) {
@@ -59,10 +67,8 @@ func (l *linter) add(code string, line int, fix, format string, args ...any) {
 	if l.st != nil {
 		f.Statement, f.Sid = l.st.number, l.st.sid
 	}
-	for _, o := range l.found {
-		if o == f {
-			return
-		}
+	if len(l.found) >= mostFindings || slices.Contains(l.found, f) {
+		return
 	}
 	l.found = append(l.found, f)
 }
@@ -123,7 +129,7 @@ func (st *statement) asks(key string) bool {
 func (l *linter) actions() {
 	_, items := l.element("Action")
 	for _, n := range items {
-		if n.text == "*" {
+		if n.text == "*" || len(l.found) >= mostFindings {
 			continue
 		}
 		vendor, name, _ := strings.Cut(strings.ToLower(n.text), ":")

@@ -116,6 +116,14 @@ func (st *statement) attached() bool {
 // bound tells whether the document lets its holder connect under ids only that
 // it cannot choose. Without a word about Connect it does not.
 func (l *linter) bound() bool {
+	if l.isBound == nil {
+		b := l.isConnectBound()
+		l.isBound = &b
+	}
+	return *l.isBound
+}
+
+func (l *linter) isConnectBound() bool {
 	some := false
 	for _, st := range l.doc.statements {
 		if st.deny || !st.covers("iot:Connect") {

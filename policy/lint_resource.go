@@ -145,6 +145,9 @@ func fitsType(pattern, want string) bool {
 		return want != "*" || strings.TrimLeft(pattern, "*") == ""
 	}
 	last := parts[segments-1]
+	if strings.Contains(strings.Join(parts[:segments-1], ":"), "${") {
+		return true // said already
+	}
 	switch want {
 	case "*":
 		return false
