@@ -31,7 +31,8 @@ type Client struct {
 	asking sync.Mutex // one request for credentials at a time
 	answer answerer
 	vended map[CredentialsOptions]*Credentials
-	web    web
+	clock  *clock
+	up     *Uploader
 }
 
 // Connect connects with a certificate (mutual TLS). It makes one attempt and
@@ -81,6 +82,8 @@ func start(ctx context.Context, cfg Config, dial func(context.Context) (net.Conn
 		vended: map[CredentialsOptions]*Credentials{},
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.clock = &clock{now: cfg.Now}
+	c.up = newUploader(&c.cfg, c.clock, c.Credentials, c.ctx)
 	var first *link
 	if !cfg.Offline {
 		var err error
@@ -117,7 +120,7 @@ func (c *Client) Connected() (up bool, err error) {
 func (c *Client) Close() error {
 	c.cancel(errClosed)
 	<-c.done
-	c.web.close()
+	c.up.Close()
 	return nil
 }
 

@@ -48,6 +48,15 @@ type Config struct {
 	// Timeout bounds one attempt to connect, and the wait for an
 	// acknowledgement; 15 s when zero.
 	Timeout time.Duration
+	// DrainRate is how many messages are sent in a second while several wait,
+	// so that a device that comes back does not exceed the server's rate (100
+	// on AWS); 50 when zero, negative: as fast as they are acknowledged.
+	DrainRate int
+	// Stall is how long an upload's connection may take no bytes before it
+	// counts as dead; 1 min when zero.
+	Stall time.Duration
+	// Bandwidth bounds all uploads together, in bytes a second; 0: no bound.
+	Bandwidth int64
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: nothing is logged
@@ -58,6 +67,8 @@ const (
 	defaultKeepAlive = 30 * time.Second
 	defaultQueue     = 1000
 	defaultTimeout   = 15 * time.Second
+	defaultStall     = time.Minute
+	defaultDrain     = 50
 	maxClientID      = 128 // bytes (AWS IoT Core quota)
 	maxPEM           = 1 << 20
 	alpnMQTT         = "x-amzn-mqtt-ca"
@@ -78,6 +89,11 @@ func (c *Config) check() error {
 		// It becomes one level of a topic.
 		return strait.Errorf(strait.Invalid, "thing", "the thing's name %q must not hold /, + or #", c.Thing)
 	}
+	c.defaults()
+	return nil
+}
+
+func (c *Config) defaults() {
 	if c.KeepAlive <= 0 {
 		c.KeepAlive = defaultKeepAlive
 	}
@@ -87,13 +103,18 @@ func (c *Config) check() error {
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
 	}
+	if c.Stall <= 0 {
+		c.Stall = defaultStall
+	}
+	if c.DrainRate == 0 {
+		c.DrainRate = defaultDrain
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return nil
 }
 
 // hostPort splits the endpoint, and says what it should be like when it cannot.

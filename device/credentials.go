@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -62,7 +63,7 @@ func (c *Client) Credentials(o CredentialsOptions) *Credentials {
 	defer c.mu.Unlock()
 	p := c.vended[o]
 	if p == nil {
-		p = &Credentials{c: c, options: o, turn: make(chan struct{}, 1)}
+		p = newCredentials(&c.cfg, c.clock, func(ctx context.Context) (Grant, error) { return c.ask(ctx, o) })
 		c.vended[o] = p
 	}
 	return p
@@ -70,14 +71,20 @@ func (c *Client) Credentials(o CredentialsOptions) *Credentials {
 
 // Credentials are kept fresh; see Client.Credentials.
 type Credentials struct {
-	c       *Client
-	options CredentialsOptions
-	turn    chan struct{} // holds one value while someone asks
+	ask   func(context.Context) (Grant, error)
+	clock *clock
+	log   *slog.Logger
+	turn  chan struct{} // holds one value while someone asks
 
-	mu      sync.Mutex
-	grant   Grant
-	has     bool
-	renewAt time.Time
+	mu    sync.Mutex
+	grant Grant
+	has   bool
+	came  time.Time     // by the device's own clock
+	early time.Duration // before the end
+}
+
+func newCredentials(cfg *Config, k *clock, ask func(context.Context) (Grant, error)) *Credentials {
+	return &Credentials{ask: ask, clock: k, log: cfg.Log, turn: make(chan struct{}, 1)}
 }
 
 var _ aws.CredentialsProvider = (*Credentials)(nil)
@@ -112,10 +119,10 @@ func (p *Credentials) Grant(ctx context.Context) (Grant, error) {
 	if fresh {
 		return old, nil
 	}
-	g, err := p.c.ask(ctx, p.options)
+	g, err := p.ask(ctx)
 	if err != nil {
 		if good {
-			p.c.cfg.Log.Warn("credentials could not be renewed; the old ones are still good", "error", err)
+			p.log.Warn("credentials could not be renewed; the old ones are still good", "error", err)
 			return old, nil
 		}
 		return Grant{}, err
@@ -137,16 +144,30 @@ func (p *Credentials) Invalidate(accessKeyID string) {
 func (p *Credentials) kept() (g Grant, fresh, good bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.c.cfg.Now()
-	return p.grant, p.has && now.Before(p.renewAt), p.has && now.Before(p.grant.Expiration)
+	left := p.left()
+	return p.grant, p.has && left > p.early, p.has && left > 0
+}
+
+// longest is how long temporary credentials live at most.
+const longest = 12 * time.Hour
+
+// left is how long the kept credentials still live. Those that came already
+// dead, or for a day, were judged by a clock that is wrong and not corrected so
+// far: then they are trusted for as long as STS gives at least.
+func (p *Credentials) left() time.Duration {
+	left := p.grant.Expiration.Sub(p.clock.Now())
+	age := p.clock.now().Sub(p.came)
+	if whole := left + age; whole <= 0 || whole > longest {
+		return unknownLife - age
+	}
+	return left
 }
 
 func (p *Credentials) keep(g Grant) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	left := g.Expiration.Sub(p.c.cfg.Now())
-	p.grant, p.has = g, true
-	p.renewAt = g.Expiration.Add(-min(early, left/3))
+	p.grant, p.has, p.came = g, true, p.clock.now()
+	p.early = min(early, p.left()/3)
 }
 
 // request is what the device publishes; the name is not in it: it comes from
@@ -230,7 +251,7 @@ func (c *Client) askOnce(ctx context.Context, o CredentialsOptions) (Grant, erro
 	}
 	select {
 	case r := <-ch:
-		return r.grant(c.Thing(), c.cfg.Now())
+		return r.grant(c.Thing(), c.clock.Now())
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return Grant{}, ctx.Err()

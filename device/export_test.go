@@ -1,14 +1,49 @@
 package device
 
+import "time"
+
 // For tests of what cannot be seen from outside.
 var (
-	CombineCRC = combineCRC
-	NewCRC     = newCRC
-	Matches    = matches
+	CombineCRC   = combineCRC
+	NewCRC       = newCRC
+	Matches      = matches
+	ParseJournal = parseJournal
+	AppendRecord = appendRecord
 )
+
+type (
+	Past     = past
+	Begun    = begun
+	PartDone = partDone
+	Record   = record
+)
+
+// OpenJournal holds a journal as another process would.
+func OpenJournal(path string) (interface{ Close() error }, error) {
+	j, err := openJournal(path)
+	if err != nil {
+		return nil, err
+	}
+	return j.f, nil
+}
 
 // ReadReply reads an answer as a Grant of thing.
 func ReadReply(data []byte) (parts [3]string, refused bool, err error) {
 	r, err := readReply(data)
 	return [3]string{r.AccessKeyID, r.SecretAccessKey, r.SessionToken}, r.Error != nil, err
+}
+
+// Plan is a plan for a file of size.
+type Plan struct{ p *plan }
+
+func NewPlan(size, want int64) Plan                  { return Plan{newPlan(size, want)} }
+func (p Plan) Resume(done []PartDone) bool           { return p.p.resume(done) }
+func (p Plan) Take() (PartDone, bool)                { return p.p.take() }
+func (p Plan) Finish(d PartDone, took time.Duration) { p.p.finish(d, took) }
+func (p Plan) Sent() int64                           { return p.p.sent() }
+func (p Plan) Pieces() (out []PartDone) {
+	for _, x := range p.p.pieces {
+		out = append(out, x.partDone)
+	}
+	return out
 }

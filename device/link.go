@@ -29,7 +29,7 @@ var (
 // connection that stood for a while begins anew.
 const (
 	firstPause = time.Second
-	longPause  = time.Minute
+	longPause  = 32 * time.Second
 	healthy    = 20 * time.Second
 )
 
@@ -135,6 +135,7 @@ func (c *Client) open(ctx context.Context) (*link, error) {
 func (c *Client) whyNot(l *link, dialErr error, code byte, err error) error {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
 	var known *strait.Error
 	where := "connect to " + c.cfg.Endpoint
 	switch {
@@ -146,6 +147,8 @@ func (c *Client) whyNot(l *link, dialErr error, code byte, err error) error {
 		return strait.Errorf(strait.Unauthenticated, "server certificate", "%s: the server's certificate comes from an authority that is not trusted here; give the server's CA file: %w", where, dialErr)
 	case errors.As(dialErr, &name):
 		return strait.Errorf(strait.Unauthenticated, "server certificate", "%s: the server's certificate is for other names: %w", where, dialErr)
+	case errors.As(dialErr, &invalid) && invalid.Reason == x509.Expired:
+		return strait.Errorf(strait.Unauthenticated, "server certificate", "%s: the server's certificate is not valid at %s, which this device takes for now: is its clock right? %w", where, time.Now().UTC().Format(time.RFC3339), dialErr)
 	case dialErr != nil:
 		return strait.Errorf(strait.Unavailable, "connection", "%s: %w", where, dialErr)
 	case errors.Is(l.conn.readErr(), os.ErrDeadlineExceeded), errors.Is(l.conn.readErr(), net.ErrClosed):

@@ -46,16 +46,23 @@ func readReply(data []byte) (reply, error) {
 	if r.Error != nil {
 		return reply{Error: r.Error, ClientToken: r.ClientToken}, nil
 	}
-	for _, s := range []string{r.AccessKeyID, r.SecretAccessKey, r.SessionToken} {
-		// A line break would end in a header.
-		if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
-			return reply{}, errors.New("the answer must have AccessKeyId, SecretAccessKey and SessionToken")
-		}
+	if !printable(r.AccessKeyID, r.SecretAccessKey, r.SessionToken) {
+		return reply{}, errors.New("the answer must have AccessKeyId, SecretAccessKey and SessionToken")
 	}
 	if r.Prefix != "" && !strings.HasSuffix(r.Prefix, "/") {
 		r.Prefix += "/"
 	}
 	return r, nil
+}
+
+// printable tells whether all can be put into headers: a line break would end one.
+func printable(all ...string) bool {
+	for _, s := range all {
+		if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *reply) grant(thing string, now time.Time) (Grant, error) {

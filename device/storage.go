@@ -12,18 +12,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"strait"
 )
 
-// stall is how long a connection may take no bytes before it counts as dead.
-const stall = time.Minute
-
-// web holds the HTTP connections of a Client, made when first needed.
+// web holds the HTTP connections of an Uploader, made when first needed.
 type web struct {
 	once   sync.Once
 	err    error
@@ -36,7 +31,7 @@ func (w *web) close() {
 	}
 }
 
-func (c *Client) http() (*http.Client, error) {
+func (c *Uploader) http() (*http.Client, error) {
 	w := &c.web
 	w.once.Do(func() {
 		// S3 may have another authority than MQTT: the system's count, too.
@@ -50,18 +45,18 @@ func (c *Client) http() (*http.Client, error) {
 		dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second}
 		t := &http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: 15 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, ExpectContinueTimeout: 2 * time.Second,
+			TLSHandshakeTimeout: 15 * time.Second, ResponseHeaderTimeout: 2 * c.cfg.Stall, ExpectContinueTimeout: 2 * time.Second,
 			MaxIdleConnsPerHost: maxRuns, IdleConnTimeout: time.Minute, WriteBufferSize: 64 << 10, DisableCompression: true,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				conn, err := dialer.DialContext(ctx, network, addr)
 				if err != nil {
 					return nil, err
 				}
-				return stallingConn{conn}, nil
+				return stallingConn{conn, c.cfg.Stall}, nil
 			},
 		}
 		w.client = &http.Client{
-			Transport: counting{t},
+			Transport: counting{t, c.clock, newLimiter(c.cfg.Bandwidth)},
 			// A redirect would carry the signature elsewhere, and break it.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
@@ -71,10 +66,13 @@ func (c *Client) http() (*http.Client, error) {
 
 // stallingConn fails a write that makes no progress for a while: a dead
 // network otherwise holds it for a quarter of an hour.
-type stallingConn struct{ net.Conn }
+type stallingConn struct {
+	net.Conn
+	stall time.Duration
+}
 
 func (c stallingConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(stall)); err != nil {
+	if err := c.SetWriteDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
@@ -82,7 +80,7 @@ func (c stallingConn) Write(p []byte) (int, error) {
 
 // storage makes an S3 client. Anything but AWS's own names is addressed by
 // path, because a bucket's name may not resolve there.
-func (c *Client) storage(creds aws.CredentialsProvider, region, endpoint string) (*s3.Client, error) {
+func (c *Uploader) storage(creds aws.CredentialsProvider, region, endpoint string) (*s3.Client, error) {
 	if region == "" {
 		return nil, strait.Errorf(strait.Invalid, "region", "the function's answer names no region: say which")
 	}
@@ -91,12 +89,11 @@ func (c *Client) storage(creds aws.CredentialsProvider, region, endpoint string)
 		return nil, err
 	}
 	o := s3.Options{
-		Region: region, Credentials: creds, HTTPClient: hc, HTTPSignerV4: clockSigner{v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }), c.cfg.Now},
+		Region: region, Credentials: creds, HTTPClient: hc, HTTPSignerV4: clockSigner{v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }), c.clock.Now},
 		// What is sent carries its checksum already.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired, ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
-			o.MaxAttempts, o.MaxBackoff, o.RateLimiter = 10, 20*time.Second, ratelimit.None
-		}),
+		// Trying again is ours: it knows the journal, the credentials and the clock.
+		Retryer: aws.NopRetryer{},
 	}
 	if endpoint != "" {
 		u, err := url.Parse(endpoint)

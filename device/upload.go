@@ -8,14 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"strait"
 )
@@ -41,11 +38,30 @@ type UploadInput struct {
 	// Where the function's answer does not say it, or to override it.
 	Bucket, Region, Endpoint string
 
-	// PartSize is 16 MiB when zero, at least 5 MiB; it grows so that there are at
-	// most 10,000 parts. What is not longer is sent as one object.
+	// PartSize is at least 5 MiB; it grows so that there are at most 10,000
+	// parts. Zero adapts it to the link. What is not longer (8 MiB when zero)
+	// is sent as one object.
 	PartSize int64
-	// Concurrency is how many parts are under way at once; 4 when zero.
+	// Concurrency is how many parts are under way at once. Zero adapts it to the
+	// link, between 1 and 8.
 	Concurrency int
+
+	// Journal is a file that remembers what was sent, so that a later Upload
+	// goes on where this one was when its process or the power died; see
+	// JournalFor. Empty: nothing is remembered. It is removed at the end, or
+	// with KeepJournal left: then an Upload of the same unchanged File to the
+	// same place finds that it was stored and sends nothing.
+	Journal     string
+	KeepJournal bool
+
+	// Patience is how long to try on while nothing works at all: no network, or
+	// a server that fails; 10 min when zero.
+	Patience time.Duration
+	// RefusedFor is how long a refusal is tried again; zero: it is told at once.
+	RefusedFor time.Duration
+	// Say is told what happens on the way; it may be called by several
+	// goroutines and must not block.
+	Say func(Event)
 
 	// Progress is called now and then, by one goroutine at a time, with the
 	// bytes that are on the wire; retries can make it smaller again.
@@ -65,22 +81,28 @@ type UploadOutput struct {
 
 // Limits of S3 (s3-upload.md, section 3).
 const (
-	minPart     = 5 << 20
-	maxPart     = 5 << 30
-	maxParts    = 10_000
-	maxKey      = 1024
-	defaultPart = 16 << 20
-	defaultRuns = 4
-	maxRuns     = 64
+	minPart  = 5 << 20
+	maxPart  = 5 << 30
+	maxParts = 10_000
+	maxKey   = 1024
+	maxRuns  = 64
+	// wholeUpTo is what is sent as one object when the size of parts is adapted.
+	wholeUpTo       = 8 << 20
+	defaultPatience = 10 * time.Minute
 )
 
 // Upload sends a file or what Body holds with credentials that it asks for,
 // and again asks for when they expire on the way. It needs s3:PutObject only.
 // Memory does not grow with the size. The server checks each part and the
 // whole object (CRC64NVME, full object) before it is there; a failed Upload
-// leaves no object, and its parts are removed where s3:AbortMultipartUpload is
-// allowed.
+// leaves no object. Its parts are removed where s3:AbortMultipartUpload is
+// allowed, unless a journal waits to go on with them.
 func (c *Client) Upload(ctx context.Context, in UploadInput) (*UploadOutput, error) {
+	return c.up.Upload(ctx, in)
+}
+
+// Upload is like Client.Upload.
+func (c *Uploader) Upload(ctx context.Context, in UploadInput) (*UploadOutput, error) {
 	if in.File != "" {
 		f, err := os.Open(in.File)
 		if err != nil {
@@ -96,13 +118,76 @@ func (c *Client) Upload(ctx context.Context, in UploadInput) (*UploadOutput, err
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	// 1. What are we given, and where does it lead?
-	creds := c.Credentials(CredentialsOptions{Purpose: in.Purpose, Duration: in.Duration})
-	g, err := creds.Grant(ctx)
+	u, err := c.upload(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	u := &upload{c: c, in: in, creds: creds, bucket: first(in.Bucket, g.Bucket), key: in.FullKey, progress: &progress{fn: in.Progress, total: in.Size}}
+	stop := u.progress.run()
+	defer stop()
+	return u.send(ctx)
+}
+
+func (in *UploadInput) check() error {
+	if in.Patience <= 0 {
+		in.Patience = defaultPatience
+	}
+	switch {
+	case in.Body == nil:
+		return strait.Errorf(strait.Invalid, "file", "there is nothing to upload: give a file or a body")
+	case in.Size < 0:
+		return strait.Errorf(strait.Invalid, "size", "the size is negative")
+	}
+	if in.Size > maxObject {
+		return strait.Errorf(strait.TooLarge, "file", "the file has %d bytes, more than S3 takes", in.Size)
+	}
+	return in.checkWay()
+}
+
+// maxObject is S3's limit (s3-upload.md, 3).
+const maxObject = int64(maxParts) * maxPart
+
+func (in *UploadInput) checkWay() error {
+	switch {
+	case in.Key == "" && in.FullKey == "":
+		return strait.Errorf(strait.Invalid, "key", "a key is needed")
+	case in.PartSize != 0 && (in.PartSize < minPart || in.PartSize > maxPart):
+		return strait.Errorf(strait.Invalid, "part size", "a part must have 5 MiB to 5 GiB")
+	case in.Concurrency < 0 || in.Concurrency > maxRuns:
+		return strait.Errorf(strait.Invalid, "concurrency", "1 to %d parts can be under way at once", maxRuns)
+	}
+	return nil
+}
+
+// upload is one Upload under way.
+type upload struct {
+	c                     *Uploader
+	in                    UploadInput
+	creds                 *Credentials
+	s3                    *s3.Client
+	bucket, key, endpoint string
+	progress              *progress
+	gate                  *gate
+	modified              time.Time // of in.File, when its size was taken
+	journal               *journal  // nil: none
+
+	mu      sync.Mutex // of plan, journal and failing
+	failing time.Time  // since when nothing succeeded
+}
+
+// upload finds out what the device is given, and where it leads.
+func (c *Uploader) upload(ctx context.Context, in UploadInput) (*upload, error) {
+	creds := c.grants(CredentialsOptions{Purpose: in.Purpose, Duration: in.Duration})
+	u := &upload{c: c, in: in, creds: creds, gate: newGate(in.Concurrency), progress: &progress{fn: in.Progress}}
+	u.progress.restart(in.Size)
+	var g Grant
+	err := u.try(ctx, func(ctx context.Context) (err error) {
+		g, err = creds.Grant(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	u.bucket, u.key, u.endpoint = first(in.Bucket, g.Bucket), in.FullKey, first(in.Endpoint, g.Endpoint)
 	if u.key == "" {
 		u.key = g.Prefix + in.Key
 	}
@@ -112,63 +197,135 @@ func (c *Client) Upload(ctx context.Context, in UploadInput) (*UploadOutput, err
 	if len(u.key) > maxKey {
 		return nil, strait.Errorf(strait.Invalid, "key", "the key has %d bytes; at most %d are allowed", len(u.key), maxKey)
 	}
-	if u.s3, err = c.storage(creds, first(in.Region, g.Region, c.cfg.Region), first(in.Endpoint, g.Endpoint)); err != nil {
+	if u.s3, err = c.storage(creds, first(in.Region, g.Region, c.cfg.Region), u.endpoint); err != nil {
 		return nil, err
 	}
-	// 2. Send it.
-	stop := u.progress.run()
-	defer stop()
-	if in.Size <= in.PartSize {
-		return u.whole(ctx)
-	}
-	return u.inParts(ctx)
+	return u, nil
 }
 
-func first(s ...string) string {
-	for _, x := range s {
-		if x != "" {
-			return x
+// say tells the owner.
+func (u *upload) say(kind EventKind, err error, format string, args ...any) {
+	if u.in.Say != nil {
+		u.in.Say(Event{kind, fmt.Sprintf(format, args...), err})
+	}
+}
+
+func (u *upload) succeeded() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.failing = time.Time{}
+}
+
+// silence is how long nothing has succeeded.
+func (u *upload) silence() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failing.IsZero() {
+		u.failing = time.Now()
+	}
+	return time.Since(u.failing)
+}
+
+// An anewError asks to begin from the first byte.
+type anewError struct {
+	why   string
+	cause error
+}
+
+func (e *anewError) Error() string { return e.why }
+func (e *anewError) Unwrap() error { return e.cause }
+
+// maxAnew is how often an upload begins anew: a file that is written to all the
+// time is never whole.
+const maxAnew = 3
+
+func (u *upload) send(ctx context.Context) (*UploadOutput, error) {
+	if u.in.Journal != "" {
+		var err error
+		if u.journal, err = openJournal(u.in.Journal); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if u.journal != nil {
+				u.journal.close()
+			}
+		}()
+	}
+	for n := 0; ; n++ {
+		if err := u.look(); err != nil {
+			return nil, err
+		}
+		out, err := u.once(ctx)
+		var anew *anewError
+		switch {
+		case err == nil:
+			u.ended(out)
+			return out, nil
+		case errors.As(err, &anew) && n < maxAnew:
+			u.say(Restarted, anew.cause, "%s: sending it from the beginning", anew.why)
+		case errors.As(err, &anew):
+			return nil, strait.Errorf(strait.Conflict, "file", "upload %s/%s: %s, again and again", u.bucket, u.key, anew.why)
+		default:
+			return nil, u.explain("upload", err)
 		}
 	}
-	return ""
 }
 
-func (in *UploadInput) check() error {
-	if in.PartSize == 0 {
-		in.PartSize = defaultPart
+// look takes the file's size and time.
+func (u *upload) look() error {
+	f, ok := u.in.Body.(*os.File)
+	if !ok || u.in.File == "" {
+		return nil
 	}
-	if in.Concurrency == 0 {
-		in.Concurrency = defaultRuns
+	info, err := f.Stat()
+	if err != nil {
+		return strait.Errorf(strait.Invalid, "file", "%w", err)
 	}
-	switch {
-	case in.Body == nil:
-		return strait.Errorf(strait.Invalid, "file", "there is nothing to upload: give a file or a body")
-	case in.Size < 0:
-		return strait.Errorf(strait.Invalid, "size", "the size is negative")
-	case in.Key == "" && in.FullKey == "":
-		return strait.Errorf(strait.Invalid, "key", "a key is needed")
-	case in.PartSize < minPart || in.PartSize > maxPart:
-		return strait.Errorf(strait.Invalid, "part size", "a part must have 5 MiB to 5 GiB")
-	case in.Concurrency < 1 || in.Concurrency > maxRuns:
-		return strait.Errorf(strait.Invalid, "concurrency", "1 to %d parts can be under way at once", maxRuns)
-	}
-	for in.PartSize < maxPart && in.Size > in.PartSize*maxParts {
-		in.PartSize = min(2*in.PartSize, maxPart)
-	}
-	if in.Size > in.PartSize*maxParts {
-		return strait.Errorf(strait.TooLarge, "file", "the file has %d bytes, more than S3 takes", in.Size)
-	}
+	u.in.Size, u.modified = info.Size(), info.ModTime()
+	u.progress.restart(u.in.Size)
 	return nil
 }
 
-// upload is one Upload under way.
-type upload struct {
-	c           *Client
-	in          UploadInput
-	creds       *Credentials
-	s3          *s3.Client
-	bucket, key string
-	progress    *progress
+// changed tells whether the file is no more what look saw.
+func (u *upload) changed() bool {
+	f, ok := u.in.Body.(*os.File)
+	if !ok || u.in.File == "" {
+		return false
+	}
+	info, err := f.Stat()
+	return err != nil || info.Size() != u.in.Size || !info.ModTime().Equal(u.modified)
+}
+
+func (u *upload) once(ctx context.Context) (*UploadOutput, error) {
+	p, err := u.resume(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if u.journal != nil && u.journal.Done != nil {
+		u.say(Found, nil, "it was stored before, at %s", u.journal.Begin.At.Format(time.RFC3339))
+		u.progress.done.Store(u.in.Size)
+		return u.journal.Done, nil
+	}
+	limit := u.in.PartSize
+	if limit == 0 {
+		limit = wholeUpTo
+	}
+	if p == nil && u.in.Size <= limit {
+		return u.whole(ctx)
+	}
+	return u.inParts(ctx, p)
+}
+
+// ended removes the journal, or leaves it with the proof.
+func (u *upload) ended(out *UploadOutput) {
+	j := u.journal
+	if j == nil || u.in.KeepJournal && j.Begin != nil {
+		return
+	}
+	u.journal = nil
+	if err := j.remove(); err != nil {
+		u.c.cfg.Log.Warn("the journal of a finished upload could not be removed", "file", j.path, "error", err)
+	}
 }
 
 func optional(s string) *string {
@@ -180,13 +337,16 @@ func optional(s string) *string {
 
 // sum reads a section once before it is sent, for its checksum: it then goes
 // in a header, and the same sums make the one of the whole object.
-func (u *upload) sum(offset, size int64) (uint64, error) {
+func (u *upload) sum(body io.ReaderAt, offset, size int64) (uint64, error) {
 	h := newCRC()
-	n, err := io.CopyBuffer(h, io.NewSectionReader(u.in.Body, offset, size), make([]byte, 256<<10))
+	n, err := io.CopyBuffer(h, io.NewSectionReader(body, offset, size), make([]byte, 64<<10))
 	if err != nil {
 		return 0, strait.Errorf(strait.Internal, "file", "read what is to be sent: %w", err)
 	}
 	if n != size {
+		if u.changed() {
+			return 0, &anewError{why: "the file became shorter while it was sent"}
+		}
 		return 0, strait.Errorf(strait.Invalid, "file", "the file became shorter while it was sent")
 	}
 	return h.Sum64(), nil
@@ -197,189 +357,37 @@ func base64Sum(sum uint64) *string {
 	return &s
 }
 
-func (u *upload) whole(ctx context.Context) (*UploadOutput, error) {
-	sum, err := u.sum(0, u.in.Size)
-	if err != nil {
-		return nil, err
+// same tells whether the server's checksum, if it told one, is ours.
+func same(theirs *string, ours uint64) error {
+	if theirs != nil && *theirs != "" && *theirs != *base64Sum(ours) {
+		return errDamaged
 	}
+	return nil
+}
+
+func (u *upload) whole(ctx context.Context) (*UploadOutput, error) {
+	var sum uint64
 	var out *s3.PutObjectOutput
-	err = u.renewing(u.progress.count(ctx, u.in.Size), func(ctx context.Context) (err error) {
+	err := u.try(u.progress.count(ctx, u.in.Size), func(ctx context.Context) (err error) {
+		// Each time anew: the file may have changed since.
+		if sum, err = u.sum(u.in.Body, 0, u.in.Size); err != nil {
+			return err
+		}
 		out, err = u.s3.PutObject(ctx, &s3.PutObjectInput{
 			Bucket: &u.bucket, Key: &u.key, Body: io.NewSectionReader(u.in.Body, 0, u.in.Size), ContentLength: &u.in.Size,
 			ContentType: optional(u.in.ContentType), ContentEncoding: optional(u.in.ContentEncoding), Metadata: u.in.Metadata,
 			ChecksumCRC64NVME: base64Sum(sum),
 		}, unsignedBody)
+		if err == nil {
+			err = same(out.ChecksumCRC64NVME, sum)
+		}
 		return err
 	})
 	if err != nil {
-		return nil, u.explain("put", err)
+		return nil, err
+	}
+	if u.changed() {
+		return nil, &anewError{why: "the file changed while it was sent"}
 	}
 	return &UploadOutput{u.bucket, u.key, u.in.Size, aws.ToString(out.ETag), *base64Sum(sum), 1}, nil
-}
-
-func (u *upload) inParts(ctx context.Context) (*UploadOutput, error) {
-	var id *string
-	err := u.renewing(ctx, func(ctx context.Context) error {
-		out, err := u.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-			Bucket: &u.bucket, Key: &u.key, Metadata: u.in.Metadata,
-			ContentType: optional(u.in.ContentType), ContentEncoding: optional(u.in.ContentEncoding),
-			ChecksumAlgorithm: types.ChecksumAlgorithmCrc64nvme, ChecksumType: types.ChecksumTypeFullObject,
-		})
-		if err == nil {
-			id = out.UploadId
-		}
-		return err
-	})
-	if err != nil {
-		return nil, u.explain("begin the upload of", err)
-	}
-	out, err := u.partsAndEnd(ctx, id)
-	if err != nil {
-		u.abort(ctx, id)
-		return nil, u.explain("upload", err)
-	}
-	return out, nil
-}
-
-// part is one part as the end of the upload needs it.
-type part struct {
-	sum  uint64
-	size int64
-	etag *string
-}
-
-func (u *upload) partsAndEnd(ctx context.Context, id *string) (*UploadOutput, error) {
-	// 1. The parts, several at once.
-	parts := make([]part, (u.in.Size+u.in.PartSize-1)/u.in.PartSize)
-	running, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(u.in.Concurrency, len(parts)) {
-		workers.Go(func() {
-			for running.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(parts) {
-					return
-				}
-				var err error
-				if parts[i], err = u.part(running, id, i); err != nil {
-					cancel(err) // the first one counts
-				}
-			}
-		})
-	}
-	workers.Wait()
-	if err := context.Cause(running); err != nil {
-		return nil, err
-	}
-	// 2. The end: with the checksum of the whole, made of the parts'.
-	done := make([]types.CompletedPart, len(parts))
-	var sum uint64
-	for i, p := range parts {
-		sum = combineCRC(sum, p.sum, p.size)
-		done[i] = types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: p.etag, ChecksumCRC64NVME: base64Sum(p.sum)}
-	}
-	var out *s3.CompleteMultipartUploadOutput
-	err := u.renewing(ctx, func(ctx context.Context) (err error) {
-		out, err = u.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-			Bucket: &u.bucket, Key: &u.key, UploadId: id, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
-			ChecksumCRC64NVME: base64Sum(sum), ChecksumType: types.ChecksumTypeFullObject, MpuObjectSize: &u.in.Size,
-		})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &UploadOutput{u.bucket, u.key, u.in.Size, aws.ToString(out.ETag), *base64Sum(sum), len(parts)}, nil
-}
-
-func (u *upload) part(ctx context.Context, id *string, i int) (part, error) {
-	offset := int64(i) * u.in.PartSize
-	p := part{size: min(u.in.PartSize, u.in.Size-offset)}
-	var err error
-	if p.sum, err = u.sum(offset, p.size); err != nil {
-		return p, err
-	}
-	err = u.renewing(u.progress.count(ctx, p.size), func(ctx context.Context) error {
-		out, err := u.s3.UploadPart(ctx, &s3.UploadPartInput{
-			Bucket: &u.bucket, Key: &u.key, UploadId: id, PartNumber: aws.Int32(int32(i + 1)),
-			Body: io.NewSectionReader(u.in.Body, offset, p.size), ContentLength: &p.size, ChecksumCRC64NVME: base64Sum(p.sum),
-		}, unsignedBody)
-		if err == nil {
-			p.etag = out.ETag
-		}
-		return err
-	})
-	return p, err
-}
-
-// abort tries to remove the parts of an upload that failed. A device may not
-// be allowed to; then the bucket's lifecycle removes them.
-func (u *upload) abort(ctx context.Context, id *string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	_, err := u.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.bucket, Key: &u.key, UploadId: id})
-	if err != nil {
-		u.c.cfg.Log.Info("the parts of a failed upload could not be removed", "key", u.key, "error", err)
-	}
-}
-
-// maxRenewals is how often one request is repeated because its credentials
-// had expired when it arrived.
-const maxRenewals = 3
-
-// renewing calls fn again with new credentials when those it used have
-// expired between signing and arriving.
-func (u *upload) renewing(ctx context.Context, fn func(context.Context) error) error {
-	for try := 0; ; try++ {
-		g, err := u.creds.Grant(ctx)
-		if err != nil {
-			return err
-		}
-		if err = fn(ctx); err == nil || try == maxRenewals {
-			return err
-		}
-		switch errorCode(err) {
-		case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired":
-			u.creds.Invalidate(g.AccessKeyID)
-		default:
-			return err
-		}
-	}
-}
-
-func errorCode(err error) string {
-	var api interface{ ErrorCode() string }
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
-}
-
-// explain says what failed, and where to look when it was refused.
-func (u *upload) explain(what string, err error) error {
-	var known *strait.Error
-	if errors.As(err, &known) {
-		return known // the SDK wraps what the credentials failed with
-	}
-	if ctxErr := context.Cause(u.c.ctx); ctxErr != nil {
-		return ctxErr
-	}
-	what = fmt.Sprintf("%s %s/%s", what, u.bucket, u.key)
-	var api interface {
-		ErrorCode() string
-		ErrorMessage() string
-	}
-	if errors.As(err, &api) {
-		said := api.ErrorCode() + ": " + strings.TrimSuffix(api.ErrorMessage(), ".")
-		switch api.ErrorCode() {
-		case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken":
-			return strait.Errorf(strait.Denied, "upload", "%s: refused (%s). %s", what, said, u.c.hint())
-		case "NoSuchBucket":
-			return strait.Errorf(strait.NotFound, "bucket", "%s: %s", what, said)
-		}
-		return strait.Errorf(strait.Unavailable, "upload", "%s: %s", what, said)
-	}
-	return strait.Errorf(strait.Unavailable, "upload", "%s: %w", what, err)
 }
