@@ -34,6 +34,7 @@ func TestStories(t *testing.T) {
 	found := &clients{t: t, bin: bin}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "scripts",
+		WorkdirRoot:         t.TempDir(), // testscript's own would stay behind, empty
 		Setup:               func(e *testscript.Env) error { return raise(e, bin) },
 		Condition:           found.condition,
 		Cmds:                commands,
