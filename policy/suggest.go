@@ -63,7 +63,7 @@ func home(s Set, d Decision, layer Layer) *Document {
 	near := d.near(layer)
 	for _, doc := range s.documents(layer) {
 		switch {
-		case strings.HasPrefix(doc.Name, "arn:aws:iam::aws:policy/"):
+		case strings.Contains(doc.Name, "arn:aws:iam::aws:policy/"):
 		case len(near) > 0 && near[0].Document == doc.Name:
 			return doc
 		case best == nil:
