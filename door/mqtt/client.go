@@ -42,6 +42,7 @@ type client struct {
 	once   sync.Once
 	why    Reason // after cancel
 	cause  error
+	other  bool // the other side had ended the connection then
 
 	slots   chan struct{} // one taken for each inbound message that is not safe yet
 	queue   chan unacked  // these messages, in order; made when there is the first
@@ -90,6 +91,11 @@ func (c *client) run(ctx context.Context) {
 func (c *client) end(why Reason, cause error) {
 	c.once.Do(func() {
 		c.why, c.cause = why, cause
+		select {
+		case <-c.conn.Done():
+			c.other = true
+		default:
+		}
 		c.cancel()
 	})
 }
@@ -104,25 +110,20 @@ func (c *client) watch(ctx context.Context, written *sync.WaitGroup) {
 	case <-c.conn.Done():
 	}
 	c.end(Ended, nil)
-	select {
-	case <-c.conn.Done():
-		c.out.end(false, c.farewell(true))
-	default:
-		c.out.end(true, c.farewell(false))
-	}
+	c.out.end(!c.other, c.farewell())
 	written.Wait()
 	_ = c.nc.Close()
 }
 
 // farewell returns the DISCONNECT that tells a client of MQTT 5 why it ends,
 // nil when there is nobody to tell.
-func (c *client) farewell(other bool) packet.Packet {
+func (c *client) farewell() packet.Packet {
 	if !c.v5 || c.why == Disconnected || c.why == DisconnectedWithWill || c.why == Lost {
 		return nil
 	}
 	why, text := c.why, plainly(c.cause)
 	cause := c.cause
-	if k, ok := c.conn.(Causer); ok && other {
+	if k, ok := c.conn.(Causer); ok && c.other {
 		why, text = k.Cause()
 		cause = nil
 	}
