@@ -34,6 +34,14 @@ type Config struct {
 	ReadyFile      string // written when every listener answers; "" for none
 	TrustFunctions bool   // run functions' processes even where they cannot be confined
 
+	// Limits is "aws" for AWS's quotas of rates beside its structural limits,
+	// which always hold: 100 messages and 512 KB a second on a connection, one
+	// CONNECT a second for a client id, 10 queued messages a second. "" is none.
+	Limits string
+	// HideReasons keeps reason strings from clients of MQTT 5; AWS is not known
+	// to send any.
+	HideReasons bool
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: nothing is logged
 }
@@ -51,6 +59,8 @@ func (c *Config) check() error {
 		return errors.New("the account must have 12 digits: --account 123456789012")
 	case !regionRE.MatchString(c.Place.Region):
 		return errors.New("the region must be like ap-northeast-1: --region REGION")
+	case c.Limits != "" && c.Limits != "aws":
+		return errors.New("the limits can be aws, or be left out: --limits aws")
 	case len(c.Hosts) == 0:
 		return errors.New("a host name is needed: --host localhost")
 	}

@@ -44,6 +44,8 @@ type Server struct {
 	lambda     api.Service
 	sts        api.Service
 	iotdata    api.Service
+	iot        api.Service
+	s3         api.Service
 
 	openObjects func() (*dir.Store, error)
 	listeners   listeners
@@ -153,11 +155,15 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 	if s.objects, err = s.openObjects(); err != nil {
 		return err
 	}
-	if s.rules, err = rule.Open(ctx, rule.Config{Store: s.store, Invoker: s, Now: s.cfg.Now, Log: s.cfg.Log, Events: s.ruleEvent, Place: s.cfg.Place}); err != nil {
+	if s.rules, err = rule.Open(ctx, rule.Config{Store: s.store, Invoker: s, Actor: ruleHands{s}, Asker: ruleHands{s}, Now: s.cfg.Now, Log: s.cfg.Log, Events: s.ruleEvent, Place: s.cfg.Place}); err != nil {
 		return err
 	}
 	s.later(s.rules.Close)
-	if s.broker, err = broker.Open(ctx, broker.Config{Store: s.store, Now: s.cfg.Now, Log: s.cfg.Log, Matched: s.matched}); err != nil {
+	var limits broker.Limits
+	if s.mqtt.Quotas = s.cfg.Limits == "aws"; s.mqtt.Quotas {
+		limits.ReplayRate = 10
+	}
+	if s.broker, err = broker.Open(ctx, broker.Config{Store: s.store, Now: s.cfg.Now, Log: s.cfg.Log, Matched: s.matched, Limits: limits}); err != nil {
 		return err
 	}
 	s.later(func() error {
@@ -182,16 +188,16 @@ func (s *Server) layCorridor(context.Context) error {
 	s.sts = api.STS(s.directory, s.issuer, s.cfg.Now)
 	s.lambda = api.Lambda(s.directory, s.authorizer, s.functions)
 	s.iotdata = api.IoTData(s.mqtt)
+	s.s3 = api.S3(api.S3Config{Directory: s.directory, Store: s.objects, Region: s.cfg.Place.Region, Now: s.cfg.Now})
+	s.iot = api.IoT(s.directory, s.authority, s.rules, s.authorizer, s.cfg.endpoint)
 	s.rules.Resume()
 	return nil
 }
 
 func (s *Server) services() []api.Service {
 	return []api.Service{
-		s.sts, s.lambda, s.iotdata,
+		s.sts, s.lambda, s.iotdata, s.iot, s.s3,
 		api.IAM(s.directory),
-		api.IoT(s.directory, s.authority, s.rules, s.authorizer, s.cfg.endpoint),
-		api.S3(api.S3Config{Directory: s.directory, Store: s.objects, Region: s.cfg.Place.Region, Now: s.cfg.Now}),
 		api.Strait(s.directory, s.authorizer),
 	}
 }
@@ -202,7 +208,10 @@ func (s *Server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	messages := &mqtt.Server{Connector: connector{s.mqtt}, Log: s.cfg.Log}
+	messages := &mqtt.Server{Connector: connector{s.mqtt}, Log: s.cfg.Log, HideReasons: s.cfg.HideReasons}
+	if s.cfg.Limits == "aws" {
+		messages.Limits = messages.Limits.AWS()
+	}
 	web, err := http.New(http.Door{
 		Corridor: s.corridor, Services: s.services(), Identify: s.identify, Certified: s.mqtt.Certified, Hosts: s.cfg.names(), Region: s.cfg.Place.Region, Log: s.cfg.Log,
 		WebSocket: func(w nethttp.ResponseWriter, r *nethttp.Request, c api.Caller) { messages.Upgrade(w, r, c) },

@@ -22,6 +22,8 @@ type serveCommand struct {
 	HTTPSCert      []string `name:"https-cert" help:"Address for HTTPS with a device's certificate (publishing); off by default."`
 	HTTP           []string `name:"http" default:"127.0.0.1:4566" help:"Address for plain HTTP; keep it on loopback."`
 	ReadyFile      string   `help:"Write one JSON object to this file when everything listens." type:"path"`
+	Limits         string   `help:"\"aws\" for AWS's quotas of rates, too; its structural limits always hold." enum:",aws" default:""`
+	HideReasons    bool     `help:"Send no reason strings to MQTT 5 clients."`
 	TrustFunctions bool     `help:"Run functions' processes even where they cannot be confined."`
 	Verbose        bool     `short:"v" help:"Log more."`
 }
@@ -35,7 +37,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	s, err := server.Start(ctx, server.Config{
 		Data: c.Data, Place: strait.Place{Region: c.Region, Account: c.Account}, Hosts: c.Host,
-		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTPSCert: c.HTTPSCert, HTTP: c.HTTP, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Log: log,
+		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTPSCert: c.HTTPSCert, HTTP: c.HTTP, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Limits: c.Limits, HideReasons: c.HideReasons, Log: log,
 	})
 	if err != nil {
 		return err
