@@ -2,15 +2,13 @@ package policy
 
 import (
 	"slices"
-	"strings"
 )
 
 // Allowed is Decide(r).Allowed() without the reasons, for callers that need
 // none: it stops at the first Deny that matches and allocates next to nothing.
 func (s *Set) Allowed(r Request) bool {
 	w := quickWeigher{request: &r, court: s.court(r.Principal.Kind, r.Action)}
-	var buffer [64]byte
-	w.action = lowerInto(buffer[:0], string(r.Action))
+	w.action = lowered(string(r.Action))
 	for i := range allLayers {
 		layer := allLayers[i]
 		docs := s.shelf(w.court.mode, layer)
@@ -22,7 +20,7 @@ func (s *Set) Allowed(r Request) bool {
 			if doc.index == nil {
 				w.all(doc.entries)
 			} else {
-				w.all(doc.index.exact[string(w.action)])
+				w.all(doc.index.exact[w.action])
 				w.all(doc.index.others)
 			}
 			if w.bits&anyDeny != 0 {
@@ -36,8 +34,7 @@ func (s *Set) Allowed(r Request) bool {
 // An entry is one statement for one of its actions and, where that is simple,
 // one of its resources: a first sieve that lies in a row with others.
 type entry struct {
-	action   string // in lower case, without a star at its end
-	how      quickHow
+	action   actionName
 	deny     bool
 	resource quick
 	st       *statement
@@ -47,7 +44,7 @@ type entry struct {
 type quickWeigher struct {
 	request *Request
 	court   court
-	action  []byte // in lower case
+	action  string // in lower case
 	layer   Layer
 	adds    [2]bits // of an Allow and a Deny that name the caller
 	bits    bits
@@ -57,19 +54,8 @@ func (w *quickWeigher) all(list []entry) {
 	resource := string(w.request.Resource)
 	for i := range list {
 		e := &list[i]
-		switch e.how {
-		case quickExact:
-			if string(w.action) != e.action {
-				continue
-			}
-		case quickPrefix:
-			if len(w.action) < len(e.action) || string(w.action[:len(e.action)]) != e.action {
-				continue
-			}
-		case quickNot:
-			if !e.st.covers(string(w.request.Action)) {
-				continue
-			}
+		if e.action.how == quickNot && !e.st.coversLower(w.action) || e.action.how != quickNot && !e.action.match(w.action) {
+			continue
 		}
 		hit, sure := e.resource.match(resource)
 		if sure && !hit {
@@ -123,8 +109,8 @@ func (d *Document) prepare() {
 	}
 	d.index = &index{exact: map[string][]entry{}}
 	for _, e := range d.entries {
-		if e.how == quickExact {
-			d.index.exact[e.action] = append(d.index.exact[e.action], e)
+		if e.action.how == quickExact {
+			d.index.exact[e.action.text] = append(d.index.exact[e.action.text], e)
 		} else {
 			d.index.others = append(d.index.others, e)
 		}
@@ -148,29 +134,14 @@ func (st *statement) entries(list []entry) []entry {
 			resources = append(resources, q)
 		}
 	}
-	actions := st.actions
-	if st.notAction || slices.ContainsFunc(actions, odd) {
-		actions = []string{""} // one entry that asks the statement, or it would be asked for each
+	names := st.names
+	if st.notAction || slices.ContainsFunc(names, func(n actionName) bool { return n.how == quickNot }) {
+		names = []actionName{{}} // one entry that asks the statement, or it would be asked for each
 	}
-	for _, a := range actions {
-		e := entry{deny: st.deny, st: st}
-		switch a = string(lowerInto(nil, a)); {
-		case a == "":
-		case strings.HasSuffix(a, "*"):
-			e.how, e.action = quickPrefix, strings.TrimSuffix(a, "*")
-		default:
-			e.how, e.action = quickExact, a
-		}
+	for _, n := range names {
 		for _, q := range resources {
-			e.resource = q
-			list = append(list, e)
+			list = append(list, entry{action: n, deny: st.deny, resource: q, st: st})
 		}
 	}
 	return list
-}
-
-// odd tells whether a pattern is more than a text or a text and a star.
-func odd(pattern string) bool {
-	wild := strings.IndexAny(pattern, "*?")
-	return wild >= 0 && (wild < len(pattern)-1 || pattern[wild] == '?')
 }

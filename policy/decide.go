@@ -29,9 +29,9 @@ func (s Set) Decide(r Request) Decision {
 			count += len(doc.statements)
 		}
 	}
-	w := weigher{request: &r}
-	if count > 0 { // two allocations for all reasons, not one for each
-		d.Reasons, w.misses = make([]Reason, count), make([]Miss, 0, count)
+	w := weigher{request: &r, action: lowered(string(r.Action))}
+	if count > 0 {
+		d.Reasons = make([]Reason, count)
 	}
 	next := 0
 	for _, shelf := range shelves {
@@ -39,7 +39,11 @@ func (s Set) Decide(r Request) Decision {
 			for _, st := range doc.statements {
 				reason := &d.Reasons[next]
 				next++
-				reason.Layer, reason.Document = shelf.layer, doc.Name
+				*reason = st.blank
+				reason.Layer = shelf.layer
+				if !st.hasPrincipal && !st.coversLower(w.action) {
+					continue // blank is the whole of it
+				}
 				if n := w.weigh(st, reason); reason.Matched {
 					b |= bitOf(shelf.layer, st.deny, n)
 				}
@@ -81,29 +85,20 @@ func note(m mode, who strait.PrincipalKind) string {
 // A weigher weighs the statements of one request.
 type weigher struct {
 	request *Request
-	misses  []Miss // has room for one of each statement
+	action  string // in lower case
 }
 
-func (w *weigher) miss(m Miss) *Miss {
-	w.misses = append(w.misses, m)
-	return &w.misses[len(w.misses)-1]
-}
-
-// weigh says in reason whether st matches and, if not, where it fails first.
+// weigh says in reason, which is st's blank one, whether st matches and, if
+// not, where it fails first.
 func (w *weigher) weigh(st *statement, reason *Reason) naming {
-	reason.Sid, reason.Statement, reason.Line, reason.Effect = st.sid, st.number, st.line, Allow
-	if st.deny {
-		reason.Effect = ExplicitDeny
-	}
 	r := w.request
 	n := st.named(&r.Principal)
 	switch {
 	case n == notNamed:
-		reason.Miss = w.miss(st.missPrincipal(&r.Principal))
-	case !st.covers(string(r.Action)):
-		reason.Miss = w.miss(Miss{Part: "action", Want: st.wantAction, Found: string(r.Action)})
+		reason.Miss = st.missPrincipal(&r.Principal)
+	case !st.coversLower(w.action):
 	case !st.reaches(string(r.Resource), r.Context):
-		reason.Miss = w.miss(st.missResource(string(r.Resource), r.Context))
+		reason.Miss = st.missResource(string(r.Resource), r.Context)
 	default:
 		reason.Miss = st.missCondition(r.Context)
 	}
@@ -146,8 +141,8 @@ func (st *statement) reaches(resource string, ctx Context) bool {
 	return !hit
 }
 
-func (st *statement) missPrincipal(who *strait.Principal) Miss {
-	m := Miss{Part: "principal", Want: st.wantPrincipal, Found: string(who.ARN)}
+func (st *statement) missPrincipal(who *strait.Principal) *Miss {
+	m := &Miss{Part: "principal", Want: st.wantPrincipal, Found: string(who.ARN)}
 	if who.Kind == strait.Anonymous {
 		m.Found = "an anonymous caller"
 	}
@@ -162,8 +157,8 @@ func (st *statement) missPrincipal(who *strait.Principal) Miss {
 
 // missResource describes the pattern that came nearest: the one that failed in
 // the latest part of the ARN and, within it, has most of its beginning right.
-func (st *statement) missResource(resource string, ctx Context) Miss {
-	m := Miss{Part: "resource", Found: resource}
+func (st *statement) missResource(resource string, ctx Context) *Miss {
+	m := &Miss{Part: "resource", Found: resource}
 	best := -1
 	for _, a := range st.resources {
 		text, notes := a.shown, []string(nil)
@@ -172,11 +167,7 @@ func (st *statement) missResource(resource string, ctx Context) Miss {
 			segment = a.fixed.miss(resource)
 		} else {
 			text, notes = a.show(ctx)
-			if g, f := a.fill(ctx, false); f == filled {
-				segment = g.miss(resource)
-			} else if len(a.parts) == segments { // judge the parts before the variable
-				segment = segments
-			}
+			segment = a.missed(resource)
 		}
 		near := segment<<16 + common(text, resource)
 		if near > best {

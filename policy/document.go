@@ -45,10 +45,12 @@ type statement struct {
 
 	// what a Miss says they want
 	wantPrincipal, wantAction string
+	names                     []actionName // of actions
+	blank                     Reason       // as it is when another action was asked
 }
 
 // prepare writes what every miss of the statement would write again.
-func (st *statement) prepare() {
+func (st *statement) prepare(document string) {
 	var who []string
 	for _, p := range st.principals {
 		who = append(who, p.show())
@@ -59,6 +61,14 @@ func (st *statement) prepare() {
 	}
 	if st.notAction {
 		st.wantAction = "anything but " + st.wantAction
+	}
+	for _, a := range st.actions {
+		st.names = append(st.names, readActionName(a))
+	}
+	st.blank = Reason{Document: document, Sid: st.sid, Statement: st.number, Line: st.line, Effect: Allow,
+		Miss: &Miss{Part: "action", Want: st.wantAction}}
+	if st.deny {
+		st.blank.Effect = ExplicitDeny
 	}
 }
 

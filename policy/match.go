@@ -3,7 +3,7 @@ package policy
 import "strings"
 
 // maxElements is how many tokens matchTokens handles without allocating.
-const maxElements = 16
+const maxElements = 8
 
 // An element is a token with its variable filled in.
 type element struct {

@@ -27,7 +27,7 @@ func TestMutants(t *testing.T) {
 		t.Run(m.tag, func(t *testing.T) {
 			timeout := "60s"
 			if m.tag == "mutant_linear" {
-				timeout = "6s"
+				timeout = "3s"
 			}
 			cmd := exec.Command("go", "test", "-vet=off", "-count=1", "-timeout="+timeout, "-tags="+m.tag, "-run=^("+m.caught+")$", ".")
 			cmd.Env = append(os.Environ(), "STRAIT_CASES=")

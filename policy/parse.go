@@ -80,7 +80,7 @@ func (p *parser) document(d *Document) error {
 			return p.fail(faultSameSid, n.line, "", "the Sid %s is there twice", quote(st.sid))
 		}
 		sids[st.sid] = true
-		st.prepare()
+		st.prepare(d.Name)
 		d.statements = append(d.statements, st)
 	}
 	d.prepare()

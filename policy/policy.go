@@ -162,7 +162,8 @@ type Reason struct {
 type Miss struct {
 	Part string // "principal", "action", "resource" or "condition"
 	// Want is what the statement asks, variables filled in; Found is what the
-	// request has.
+	// request has, "" when Part is "action": the request says that itself, and
+	// so the Miss can be one that all requests share. It must not be changed.
 	Want, Found string
 	// Key and Operator are set for a condition, as written.
 	Key, Operator string

@@ -145,6 +145,19 @@ func (a *arnTemplate) fill(ctx Context, guess bool) (arnGlob, filling) {
 	return g, filled
 }
 
+// missed returns the part at which text, which a with its variables does not
+// match, goes wrong: one of those without variables, or else the last.
+func (a *arnTemplate) missed(text string) int {
+	for i := range segments - 1 {
+		part, rest, found := strings.Cut(text, ":")
+		if !found || i < len(a.parts) && a.globs[i] != nil && !a.globs[i].match(part) {
+			return i + 1
+		}
+		text = rest
+	}
+	return segments
+}
+
 // An arnGlob matches ARNs.
 type arnGlob struct {
 	quick  quick
