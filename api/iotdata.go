@@ -30,6 +30,17 @@ type PublishInput struct {
 	QoS     string `aws:"query,qos"`
 	Retain  string `aws:"query,retain"`
 	Payload []byte `aws:"payload"`
+
+	hops int // see Republish; nothing that comes from outside can set it
+}
+
+// Republish reads a message that a topic rule makes of another one.
+func Republish(topic string, payload []byte, qos, hops int) func(in any) error {
+	return func(in any) error {
+		i := in.(*PublishInput)
+		i.Topic, i.Payload, i.QoS, i.hops = topic, payload, strconv.Itoa(qos), hops
+		return nil
+	}
 }
 
 type publishOutput struct {
@@ -74,7 +85,7 @@ func (k dataDesk) publish(ctx context.Context, c Call, in *PublishInput) (*publi
 	if err != nil {
 		return nil, err
 	}
-	wait, err := k.m.Broker.Publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace})
+	wait, err := k.m.Broker.Publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace, Hops: in.hops, Principal: c.Caller.ID})
 	if err == nil && wait != nil {
 		err = wait(ctx)
 	}

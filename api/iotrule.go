@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"sort"
@@ -68,18 +69,54 @@ func (a ruleAction) action() (rule.Action, error) {
 		return rule.Action{}, strait.Errorf(strait.Invalid, "request", "An action has exactly one member.")
 	}
 	for kind, raw := range a {
-		if kind != "lambda" {
-			return rule.Action{}, strait.Errorf(strait.Invalid, "request", "The action %q is not offered here; offered is lambda.", kind)
+		read, ok := ruleActions[kind]
+		if !ok {
+			return rule.Action{}, strait.Errorf(strait.Invalid, "request", "The action %q is not offered here; offered are lambda, republish and s3.", kind)
 		}
-		var l struct {
-			FunctionARN strait.ARN `json:"functionArn"`
+		act, err := read(raw)
+		if strait.KindOf(err) == strait.Invalid {
+			return act, err
 		}
-		if err := json.Unmarshal(raw, &l); err != nil {
-			return rule.Action{}, strait.Errorf(strait.Invalid, "request", "The action lambda cannot be read.")
+		if err != nil {
+			return act, strait.Errorf(strait.Invalid, "request", "The action %s cannot be read: a member has the wrong type.", kind)
 		}
-		return rule.Action{Lambda: &rule.Lambda{FunctionARN: l.FunctionARN}}, nil
+		return act, nil
 	}
 	return rule.Action{}, nil
+}
+
+// ruleActions read the actions that are offered (iot-rules-sql.md, section 9).
+var ruleActions = map[string]func(json.RawMessage) (rule.Action, error){
+	"lambda": func(raw json.RawMessage) (rule.Action, error) {
+		var m struct {
+			FunctionARN strait.ARN `json:"functionArn"`
+		}
+		err := json.Unmarshal(raw, &m)
+		return rule.Action{Lambda: &rule.Lambda{FunctionARN: m.FunctionARN}}, err
+	},
+	"republish": func(raw json.RawMessage) (rule.Action, error) {
+		var m struct {
+			RoleARN strait.ARN `json:"roleArn"`
+			Topic   string     `json:"topic"`
+			QoS     int        `json:"qos"`
+			Headers any        `json:"headers"`
+		}
+		err := json.Unmarshal(raw, &m)
+		if m.Headers != nil {
+			err = strait.Errorf(strait.Invalid, "request", "The headers of a republish action need MQTT 5, which is not offered yet.")
+		}
+		return rule.Action{Republish: &rule.Republish{RoleARN: m.RoleARN, Topic: m.Topic, QoS: m.QoS}}, err
+	},
+	"s3": func(raw json.RawMessage) (rule.Action, error) {
+		var m struct {
+			RoleARN strait.ARN `json:"roleArn"`
+			Bucket  string     `json:"bucketName"`
+			Key     string     `json:"key"`
+			ACL     string     `json:"cannedAcl"`
+		}
+		err := json.Unmarshal(raw, &m)
+		return rule.Action{S3: &rule.S3{RoleARN: m.RoleARN, Bucket: m.Bucket, Key: m.Key, CannedACL: m.ACL}}, err
+	},
 }
 
 // payload reads the document; CLI and SDKs send the payload itself as body.
@@ -104,6 +141,13 @@ func (k iotDesk) mayMakeRule(action strait.Action) func(context.Context, View, *
 		asks := ask(action, v.Place().IoT(in.resource()))
 		for _, a := range append(p.Actions, p.ErrorAction) {
 			for _, role := range a.roles() {
+				asks = append(asks, passRole(role, "iot.amazonaws.com"))
+			}
+		}
+		// Functions of the SQL, and of templates, take roles, too. What cannot
+		// be read has none, and is refused later.
+		if r, err := in.rule(); err == nil {
+			for _, role := range r.Roles() {
 				asks = append(asks, passRole(role, "iot.amazonaws.com"))
 			}
 		}
@@ -228,4 +272,24 @@ func (k iotDesk) disableRule(ctx context.Context, _ Call, in *ruleInput) (*Nothi
 
 func (k iotDesk) deleteRule(ctx context.Context, _ Call, in *ruleInput) (*Nothing, error) {
 	return nil, k.rules.Delete(ctx, in.Name)
+}
+
+// OfThing reads the input of an operation on the thing called name, for rules
+// that ask for it.
+func OfThing(name string) func(in any) error {
+	return func(in any) error {
+		in.(*thingInput).Thing = name
+		return nil
+	}
+}
+
+// PutBytes reads an object of PutObject that is at hand already, for rules
+// that store one.
+func PutBytes(bucket, key, contentType string, body []byte) func(in any) error {
+	return func(in any) error {
+		i := in.(*putObjectInput)
+		i.Bucket, i.Key, i.ContentType = bucket, key, contentType
+		i.Body = &Payload{Reader: bytes.NewReader(body), Size: int64(len(body)), Trailer: func() map[string]string { return nil }}
+		return nil
+	}
 }

@@ -14,6 +14,8 @@ type Message struct {
 	Publisher string
 	Trace     string    // see design: one story, one trace
 	Time      time.Time // when it was accepted; Publish sets it when zero
+	Principal string    // strait.Principal.ID of a publisher without a client id
+	Hops      int       // how often topic rules have republished it
 	// Properties are what MQTT 5 says beside the payload; nil for nothing.
 	Properties *Properties
 }

@@ -25,8 +25,8 @@ type catalog struct {
 
 // A definition is a rule made ready to run.
 type definition struct {
-	rule   Rule
-	stmt   *Statement
+	rule Rule
+	*program
 	broken error // why a stored rule cannot be run, such as one of a newer version
 }
 
@@ -40,7 +40,7 @@ type known struct {
 // TooLarge "rule", Exists "rule" or Limit "rules".
 func (e *Engine) Create(ctx context.Context, r Rule) error {
 	r = r.clone()
-	stmt, err := r.check(e.cfg.Place)
+	made, err := e.check(&r)
 	if err != nil {
 		return err
 	}
@@ -52,24 +52,48 @@ func (e *Engine) Create(ctx context.Context, r Rule) error {
 		}
 	}
 	r.Created = e.cfg.Now().UTC()
-	err = e.store(ctx, r, stmt, state.Absent())
+	err = e.store(ctx, r, made, state.Absent())
 	if errors.Is(err, state.ErrConflict) {
 		return strait.Errorf(strait.Exists, "rule", "there is already a rule called %s", r.Name)
 	}
 	return err
 }
 
+// check is Rule.check, and refuses what nobody here would carry out.
+func (e *Engine) check(r *Rule) (*program, error) {
+	made, err := r.check(e.cfg.Place)
+	if err != nil {
+		return nil, err
+	}
+	all := made.actions
+	if made.onError != nil {
+		all = append(all[:len(all):len(all)], *made.onError)
+	}
+	for _, p := range all {
+		if p.action.HTTP != nil || p.action.Lambda == nil && e.cfg.Actor == nil {
+			return nil, invalidAction("the %s is not offered here yet", p.action.Kind())
+		}
+	}
+	for _, want := range made.wants {
+		if e.cfg.Asker == nil || !e.cfg.Asker.Offers(want) {
+			name, what, _ := strings.Cut(want, " ")
+			return nil, strait.Errorf(strait.Invalid, "sql", "the function %s(%s) is not offered here yet", name, what)
+		}
+	}
+	return made, nil
+}
+
 // Replace puts r in the place of the rule of the same name, all of it but
 // Created. It fails as Create does, with NotFound "rule" for Exists.
 func (e *Engine) Replace(ctx context.Context, r Rule) error {
 	r = r.clone()
-	stmt, err := r.check(e.cfg.Place)
+	made, err := e.check(&r)
 	if err != nil {
 		return err
 	}
-	return e.update(ctx, r.Name, func(old *definition) (Rule, *Statement) {
+	return e.update(ctx, r.Name, func(old *definition) (Rule, *program) {
 		r.Created = old.rule.Created
-		return r, stmt
+		return r, made
 	})
 }
 
@@ -85,10 +109,10 @@ func (e *Engine) Disable(ctx context.Context, name string) error {
 }
 
 func (e *Engine) setDisabled(ctx context.Context, name string, disabled bool) error {
-	return e.update(ctx, name, func(old *definition) (Rule, *Statement) {
+	return e.update(ctx, name, func(old *definition) (Rule, *program) {
 		r := old.rule
 		r.Disabled = disabled
-		return r, old.stmt
+		return r, old.program
 	})
 }
 
@@ -169,25 +193,25 @@ func noRule(name string) error {
 }
 
 // update stores what alter makes of the rule called name.
-func (e *Engine) update(ctx context.Context, name string, alter func(*definition) (Rule, *Statement)) error {
+func (e *Engine) update(ctx context.Context, name string, alter func(*definition) (Rule, *program)) error {
 	e.change.Lock()
 	defer e.change.Unlock()
 	old, err := e.find(name)
 	if err != nil {
 		return err
 	}
-	r, stmt := alter(old)
-	if stmt == nil {
+	r, made := alter(old)
+	if made == nil {
 		return strait.Errorf(strait.Invalid, "sql", "rule %s cannot be run here; replace or delete it: %w", name, old.broken)
 	}
-	err = e.store(ctx, r, stmt, state.At(e.known[name].revision))
+	err = e.store(ctx, r, made, state.At(e.known[name].revision))
 	if errors.Is(err, state.ErrConflict) {
 		return strait.Errorf(strait.Conflict, "rule", "rule %s has been changed meanwhile", name)
 	}
 	return err
 }
 
-func (e *Engine) store(ctx context.Context, r Rule, stmt *Statement, expect state.Expect) error {
+func (e *Engine) store(ctx context.Context, r Rule, made *program, expect state.Expect) error {
 	value, err := encodeRule(r)
 	if err != nil {
 		return err
@@ -199,8 +223,8 @@ func (e *Engine) store(ctx context.Context, r Rule, stmt *Statement, expect stat
 	if err != nil {
 		return storeError(err)
 	}
-	r.Filter = stmt.Filter()
-	e.learn(r.Name, rev, &definition{rule: r, stmt: stmt})
+	r.Filter = made.stmt.Filter()
+	e.learn(r.Name, rev, &definition{rule: r, program: made})
 	return nil
 }
 
@@ -235,15 +259,15 @@ func decodeRule(name string, value []byte, place strait.Place) *definition {
 		r.Raw = json.RawMessage(s.Raw)
 	}
 	r.Name = name
-	stmt, err := r.check(place)
+	made, err := r.check(place)
 	if err != nil {
 		if stmt, err := Parse(r.SQL, r.SQLVersion); err == nil {
 			r.Filter = stmt.Filter() // so that it still matches, and can be seen to fail
 		}
 		return &definition{rule: r, broken: err}
 	}
-	r.Filter = stmt.Filter()
-	return &definition{rule: r, stmt: stmt}
+	r.Filter = made.stmt.Filter()
+	return &definition{rule: r, program: made}
 }
 
 // storeError leaves conflicts as they are and says the rest in the house's words.

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -19,6 +20,8 @@ type Config struct {
 	Store   state.Store // keys below "rule/" are the engine's
 	Invoker Invoker
 	Place   strait.Place
+	Actor   Actor            // nil: only functions are offered as actions
+	Asker   Asker            // nil: functions that ask outside are not offered
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: nothing is logged
 	// Events, unless nil, is told each step, from many goroutines and on the
@@ -146,8 +149,7 @@ func (e *Engine) Accept(m Message) (wait func(context.Context) error) {
 	if m.Time.IsZero() {
 		m.Time = e.cfg.Now()
 	}
-	in := &Input{Topic: seen, Payload: m.Payload, ClientID: m.ClientID, Principal: m.Principal,
-		Trace: m.Trace, Account: e.cfg.Place.Account, Time: m.Time}
+	in := e.input(&m, seen)
 	var runs []*run
 	for _, d := range defs {
 		if r := e.evaluate(d, &m, in); r != nil {
@@ -175,32 +177,83 @@ func (e *Engine) Accept(m Message) (wait func(context.Context) error) {
 	}
 }
 
-// evaluate makes the run of one rule, nil when there is nothing to run.
+func (e *Engine) input(m *Message, seen string) *Input {
+	return &Input{Topic: seen, Payload: m.Payload, ClientID: m.ClientID, Principal: m.Principal,
+		Trace: m.Trace, Account: e.cfg.Place.Account, Time: m.Time, Properties: m.Properties}
+}
+
+// evaluate makes the run of one rule, nil when there is nothing to run. A rule
+// that asks outside is evaluated by its run, because that takes its time.
 func (e *Engine) evaluate(d *definition, m *Message, in *Input) *run {
-	tell := func(step Step, err error) {
-		e.cfg.Events(Event{Trace: m.Trace, Rule: d.rule.Name, Topic: m.Topic, Step: step, Err: err})
-	}
+	r := newRun(d, m)
 	switch {
 	case d.rule.Disabled:
-		tell(Disabled, nil)
+		e.step(r, Disabled, nil)
 		return nil
 	case d.broken != nil:
-		tell(Failed, d.broken)
+		e.step(r, Failed, d.broken)
 		return nil
+	case !d.asks:
+		if !e.apply(d, r, in) {
+			return nil
+		}
+		return r
 	}
+	kept := *m
+	kept.Payload = bytes.Clone(m.Payload)
+	r.bytes = int64(len(kept.Payload))
+	r.prepare = func(ctx context.Context) bool {
+		in := e.input(&kept, in.Topic)
+		in.Ask = func(q Question) ([]byte, error) {
+			ctx, cancel := context.WithTimeout(ctx, askTimeout)
+			defer cancel()
+			return e.cfg.Asker.Answer(ctx, d.rule, q, kept.Trace)
+		}
+		return e.apply(d, r, in)
+	}
+	return r
+}
+
+// apply fills r with what d makes of in; false when there is nothing to run.
+func (e *Engine) apply(d *definition, r *run, in *Input) bool {
+	// 1. The document.
 	document, ok, err := d.stmt.Eval(in)
 	if err == nil && !ok {
-		tell(WhereFalse, nil)
-		return nil
+		e.step(r, WhereFalse, nil)
+		return false
 	}
-	tell(Matched, nil)
-	if err == nil && d.stmt.whole() && !in.JSON() {
-		if document, err = []byte("{}"), nil; len(m.Payload) > 0 {
-			err = strait.Errorf(strait.Invalid, "payload", "the payload is not JSON, and a function takes nothing else; select encode(*, 'base64') AS data")
+	e.step(r, Matched, nil)
+	if err != nil {
+		e.step(r, Failed, err)
+	}
+	r.payload = document
+	r.entry.Raw = err == nil && d.stmt.whole() && !in.JSON()
+	// 2. The actions, each with its templates filled in.
+	for i := range d.actions {
+		a, wrong := d.actions[i].fill(in, e.cfg.Place)
+		if wrong = cmp.Or(err, wrong, r.unfit(&a)); wrong == nil {
+			r.entry.Pending = append(r.entry.Pending, a)
+			continue
+		}
+		if err == nil {
+			e.tell(r, Failed, &a, wrong)
+		}
+		r.fail(&a, wrong)
+	}
+	// 3. The error action, while the message is at hand.
+	if d.onError != nil {
+		a, wrong := d.onError.fill(in, e.cfg.Place)
+		if wrong != nil && len(r.entry.Failures) > 0 {
+			e.tell(r, Failed, &a, wrong)
+		} else if wrong == nil {
+			r.entry.OnError = a
+			r.original = bytes.Clone(in.Payload)
 		}
 	}
-	if err != nil {
-		tell(Failed, err)
-	}
-	return newRun(d, m, document, err)
+	r.bytes = int64(len(r.payload) + len(r.original))
+	return len(r.entry.Pending) > 0 || len(r.entry.Failures) > 0 && !r.entry.OnError.none()
+}
+
+func (e *Engine) step(r *run, step Step, err error) {
+	e.cfg.Events(Event{Trace: r.entry.Trace, Rule: r.entry.Rule, Topic: r.entry.Topic, Step: step, Err: err})
 }

@@ -267,7 +267,7 @@ func TestRefusedRules(t *testing.T) {
 		"republish":   {rule.Rule{Name: "a", SQL: token, Actions: []rule.Action{{Republish: &rule.Republish{Topic: "x"}}}}, "action"},
 		"error":       {rule.Rule{Name: "a", SQL: token, ErrorAction: &rule.Action{}}, "action"},
 		"no function": {rule.Rule{Name: "a", SQL: token, Actions: lambda("vend")}, "action"},
-		"template":    {rule.Rule{Name: "a", SQL: token, Actions: lambda(string(place.Lambda("${topic(1)}")))}, "action"},
+		"template":    {rule.Rule{Name: "a", SQL: token, Actions: lambda(string(place.Lambda("${topic(}")))}, "action"},
 		"account":     {rule.Rule{Name: "a", SQL: token, Actions: lambda("arn:aws:lambda:ap-northeast-1:999999999999:function:f")}, "action"},
 		"raw":         {rule.Rule{Name: "a", SQL: token, Raw: json.RawMessage(`[]`)}, "rule"},
 	} {

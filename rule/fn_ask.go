@@ -37,6 +37,11 @@ func (p *parser) askFunction(word token) (term, error) {
 		return term{}, err
 	}
 	p.asks = true
+	want := name
+	if name == "get_registry_data" {
+		want += " " + args[0].known.text
+	}
+	p.wants = append(p.wants, want)
 	if name == "aws_lambda" {
 		arn, err := p.fixedARN(word, args[0], "lambda", "function:")
 		if err != nil {

@@ -15,6 +15,9 @@ type Message struct {
 	Principal string // strait.Principal.ID of the publisher; "" when there is none
 	Trace     string
 	Time      time.Time // when it was accepted; zero means now
+	Hops      int       // how often rules have republished it
+	// Properties are what an MQTT 5 publisher sent beside the payload, or nil.
+	Properties *Properties
 }
 
 // An Invoker starts functions. It is called from many goroutines.
@@ -39,6 +42,7 @@ const (
 	Disabled   Step = "disabled"    // the topic matches, the rule is disabled
 	NoSuchRule Step = "no such rule"
 	Invoked    Step = "invoked" // the function's invocation is durably queued
+	Done       Step = "done"    // another action is done
 	Retrying   Step = "retrying"
 	Failed     Step = "failed"  // an action, or making its document, failed for good
 	Dropped    Step = "dropped" // not run: the journal is full, or the rule was deleted meanwhile
@@ -51,5 +55,6 @@ type Event struct {
 	Topic    string // as published
 	Step     Step
 	Function strait.ARN // of Invoked, Retrying and Failed, where one is concerned
+	Action   string     // the kind of action and what it is done to, likewise
 	Err      error      // of Retrying, Failed and Dropped
 }

@@ -17,6 +17,7 @@ type parser struct {
 	next   int
 	depth  int
 
+	wants     []string     // what functions ask outside, see Asker.Offers
 	asks      bool         // a function of the statement asks outside
 	roles     []strait.ARN // that such functions take
 	functions []strait.ARN // that aws_lambda invokes
@@ -99,7 +100,7 @@ func (p *parser) statement() (*Statement, error) {
 	if t := p.peek(); t.kind != endToken {
 		return nil, p.unexpected(t)
 	}
-	s.asks, s.roles, s.functions = p.asks, p.roles, p.functions
+	s.wants, s.asks, s.roles, s.functions = p.wants, p.asks, p.roles, p.functions
 	return s, nil
 }
 

@@ -19,9 +19,12 @@ const (
 	// runs need no write here at all: an unfinished one that is not in the
 	// journal is not acknowledged either.
 	grace = 20 * time.Millisecond
-	// invokeTimeout bounds one call of the Invoker, saveTimeout one write.
+	// invokeTimeout bounds one call of the Invoker or Actor, saveTimeout one write.
 	invokeTimeout = 30 * time.Second
-	saveTimeout   = 10 * time.Second
+	// askTimeout bounds one question of a function of the SQL; AWS says so of
+	// aws_lambda.
+	askTimeout  = 2 * time.Second
+	saveTimeout = 10 * time.Second
 )
 
 // A run is one message at one rule. Only its own goroutine (drive) touches it,
@@ -35,6 +38,9 @@ type run struct {
 
 	saved bool // the journal has it, as it is but for actions done meanwhile
 
+	// prepare, unless nil, evaluates the rule first: it may take seconds.
+	prepare func(context.Context) bool
+
 	safe   chan struct{} // closed when the run is durable, or cannot be made so
 	unsafe error         // why not; written before safe is closed
 	told   bool          // safe is closed
@@ -46,51 +52,49 @@ type entry struct {
 	Trace    string
 	Topic    string
 	ClientID string
-	Pending  []strait.ARN // functions that have not got the payload yet
-	OnError  strait.ARN   // the error action's function, "" when there is none or it is due already
+	Hops     int      `json:",omitempty"`
+	Raw      bool     `json:",omitempty"` // the payload is the published one, and no JSON
+	Pending  []Action // actions that are not done yet
+	OnError  Action   // the error action, none when there is none or it is due already
 	Failures []failure
 	Reported bool // the payload is the error action's, Pending is the error action
 }
 
-// A failure is an element of the error action's document. The name of
-// failedAction for Lambda is a guess after the one documented, S3Action
-// (unverified).
+// A failure is an element of the error action's document.
 type failure struct {
 	FailedAction   string `json:"failedAction"`
 	FailedResource string `json:"failedResource"`
 	ErrorMessage   string `json:"errorMessage"`
 }
 
-// newRun makes the run of d for m; err is why there is no document. It returns
-// nil when nothing is to be started.
-func newRun(d *definition, m *Message, document []byte, err error) *run {
-	r := &run{id: newRunID(m.Time), safe: make(chan struct{}), payload: document}
-	r.entry = entry{Rule: d.rule.Name, Trace: m.Trace, Topic: m.Topic, ClientID: m.ClientID}
-	if a := d.rule.ErrorAction; a != nil {
-		r.entry.OnError = a.Lambda.FunctionARN
-		r.original = bytes.Clone(m.Payload)
-	}
-	for _, a := range d.rule.Actions {
-		if err != nil {
-			r.fail(a.Lambda.FunctionARN, err)
-			continue
-		}
-		r.entry.Pending = append(r.entry.Pending, a.Lambda.FunctionARN)
-	}
-	if len(r.entry.Pending) == 0 && (len(r.entry.Failures) == 0 || r.entry.OnError == "") {
-		return nil
-	}
-	r.bytes = int64(len(r.payload) + len(r.original))
-	return r
+// newRun makes the run of d for m, with nothing to do yet.
+func newRun(d *definition, m *Message) *run {
+	return &run{id: newRunID(m.Time), safe: make(chan struct{}),
+		entry: entry{Rule: d.rule.Name, Trace: m.Trace, Topic: m.Topic, ClientID: m.ClientID, Hops: m.Hops}}
 }
 
-func (r *run) fail(arn strait.ARN, err error) {
+// MaxHops bounds how often a message may be republished by rules: two rules
+// that feed each other must come to an end (AWS has no bound).
+const MaxHops = 8
+
+// unfit tells why a cannot be done with the payload of r.
+func (r *run) unfit(a *Action) error {
+	switch {
+	case a.Lambda != nil && r.entry.Raw && len(r.payload) > 0:
+		return strait.Errorf(strait.Invalid, "payload", "the payload is not JSON, and a function takes nothing else; select encode(*, 'base64') AS data")
+	case a.Republish != nil && r.entry.Hops >= MaxHops:
+		return strait.Errorf(strait.Invalid, "action", "the message has been republished %d times; rules that feed each other end here", MaxHops)
+	}
+	return nil
+}
+
+func (r *run) fail(a *Action, err error) {
 	message := "the action failed" // causes are for the log, not for a function
 	var told *strait.Error
 	if errors.As(err, &told) {
 		message = told.Message
 	}
-	r.entry.Failures = append(r.entry.Failures, failure{"LambdaAction", string(arn), message})
+	r.entry.Failures = append(r.entry.Failures, failure{a.Kind(), a.Target(), message})
 }
 
 // settle answers those who wait for r, once.
@@ -117,13 +121,16 @@ func (e *Engine) start(r *run) {
 	if !full {
 		err = strait.Errorf(strait.Unavailable, "rule journal", "the rules engine is closing; try again later")
 	}
-	e.tell(r, Dropped, "", err)
+	e.tell(r, Dropped, nil, err)
 	r.settle(err)
 }
 
 // drive carries r out to its end, or until the engine is closed.
 func (e *Engine) drive(r *run) {
 	defer e.release(r)
+	if !e.prepared(r) {
+		return
+	}
 	for attempt := 1; ; attempt++ {
 		// 1. Hand over what is pending.
 		e.round(r, attempt == e.cfg.Retry.Attempts)
@@ -150,9 +157,34 @@ func (e *Engine) drive(r *run) {
 	}
 }
 
+// prepared evaluates a run that asks outside; false when it is over.
+func (e *Engine) prepared(r *run) bool {
+	if r.prepare == nil {
+		return true
+	}
+	select {
+	case e.slots <- struct{}{}:
+	case <-e.ctx.Done():
+		return false // unsafe, so the message comes again
+	}
+	counted := r.bytes
+	more := r.prepare(e.ctx)
+	<-e.slots
+	e.mu.Lock()
+	e.bytes += r.bytes - counted
+	e.mu.Unlock()
+	if e.ctx.Err() != nil {
+		return false
+	}
+	if !more {
+		r.settle(nil)
+	}
+	return more
+}
+
 // finished ends r when nothing is left to do.
 func (e *Engine) finished(r *run) bool {
-	if len(r.entry.Pending) > 0 || len(r.entry.Failures) > 0 && r.entry.OnError != "" {
+	if len(r.entry.Pending) > 0 || len(r.entry.Failures) > 0 && !r.entry.OnError.none() {
 		return false
 	}
 	if r.saved {
@@ -166,8 +198,8 @@ func (e *Engine) finished(r *run) bool {
 func (r *run) report(now time.Time) {
 	r.payload = errorDocument(r)
 	r.original = nil
-	r.entry.Pending = []strait.ARN{r.entry.OnError}
-	r.entry.OnError, r.entry.Reported, r.entry.Failures = "", true, nil
+	r.entry.Pending = []Action{r.entry.OnError}
+	r.entry.OnError, r.entry.Reported, r.entry.Failures, r.entry.Raw = Action{}, true, nil, false
 }
 
 // errorDocument is what an error action gets [DG Error handling].
@@ -234,33 +266,46 @@ func (e *Engine) invoke(r *run, results []error) {
 	ctx, cancel := context.WithTimeout(e.ctx, invokeTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
-	for i, arn := range r.entry.Pending {
-		wg.Go(func() { results[i] = e.cfg.Invoker.Invoke(ctx, rule, arn, r.payload, r.entry.Trace) })
+	for i, a := range r.entry.Pending {
+		wg.Go(func() { results[i] = e.act(ctx, rule, r, a) })
 	}
 	wg.Wait()
+}
+
+func (e *Engine) act(ctx context.Context, rule Rule, r *run, a Action) error {
+	if a.Lambda == nil {
+		return e.cfg.Actor.Act(ctx, rule, Task{Action: a, Payload: r.payload, JSON: !r.entry.Raw, Trace: r.entry.Trace, Hops: r.entry.Hops + 1})
+	}
+	payload := r.payload
+	if r.entry.Raw { // an empty one, see unfit
+		payload = []byte("{}")
+	}
+	return e.cfg.Invoker.Invoke(ctx, rule, a.Lambda.FunctionARN, payload, r.entry.Trace)
 }
 
 var errDeleted = strait.Errorf(strait.NotFound, "rule", "the rule was deleted before its actions were handed over")
 
 // conclude takes in what one round brought.
 func (e *Engine) conclude(r *run, results []error, last bool) {
-	var left []strait.ARN
-	for i, arn := range r.entry.Pending {
+	var left []Action
+	for i, a := range r.entry.Pending {
 		err := results[i]
 		switch {
+		case err == nil && a.Lambda != nil:
+			e.tell(r, Invoked, &a, nil)
 		case err == nil:
-			e.tell(r, Invoked, arn, nil)
+			e.tell(r, Done, &a, nil)
 		case e.ctx.Err() != nil: // closing; the journal keeps it
-			left = append(left, arn)
+			left = append(left, a)
 		case errors.Is(err, errDeleted):
-			e.tell(r, Dropped, arn, err)
-			r.entry.OnError = ""
+			e.tell(r, Dropped, &a, err)
+			r.entry.OnError = Action{}
 		case last || final(err):
-			e.tell(r, Failed, arn, err)
-			r.fail(arn, err)
+			e.tell(r, Failed, &a, err)
+			r.fail(&a, err)
 		default:
-			e.tell(r, Retrying, arn, err)
-			left = append(left, arn)
+			e.tell(r, Retrying, &a, err)
+			left = append(left, a)
 		}
 	}
 	if r.entry.Reported {
@@ -278,10 +323,17 @@ func final(err error) bool {
 	return false
 }
 
-func (e *Engine) tell(r *run, step Step, arn strait.ARN, err error) {
-	e.cfg.Events(Event{Trace: r.entry.Trace, Rule: r.entry.Rule, Topic: r.entry.Topic, Step: step, Function: arn, Err: err})
+func (e *Engine) tell(r *run, step Step, a *Action, err error) {
+	ev := Event{Trace: r.entry.Trace, Rule: r.entry.Rule, Topic: r.entry.Topic, Step: step, Err: err}
+	if a != nil {
+		ev.Action = a.Kind() + " " + a.Target()
+		if a.Lambda != nil {
+			ev.Function = a.Lambda.FunctionARN
+		}
+	}
+	e.cfg.Events(ev)
 	if step == Failed || step == Dropped {
-		e.cfg.Log.Warn("a rule's action was not carried out", "rule", r.entry.Rule, "trace", r.entry.Trace, "function", string(arn), "step", string(step), "err", err)
+		e.cfg.Log.Warn("a rule's action was not carried out", "rule", r.entry.Rule, "trace", r.entry.Trace, "action", ev.Action, "step", string(step), "err", err)
 	}
 }
 

@@ -29,6 +29,7 @@ type Statement struct {
 	filter    string // "" without FROM
 	ints      bool   // whole decimals become whole numbers
 	asks      bool
+	wants     []string // see Asker.Offers
 	roles     []strait.ARN
 	functions []strait.ARN // that aws_lambda invokes
 }

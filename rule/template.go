@@ -16,6 +16,7 @@ type Template struct {
 	asks  bool
 	roles []strait.ARN
 	calls []strait.ARN
+	wants []string
 }
 
 // ParseTemplate reads a template. Its failures are of kind Invalid, "action".
@@ -43,6 +44,7 @@ func ParseTemplate(s, version string) (*Template, error) {
 		t.asks = t.asks || p.asks
 		t.roles = append(t.roles, p.roles...)
 		t.calls = append(t.calls, p.functions...)
+		t.wants = append(t.wants, p.wants...)
 		s = rest[end+1:]
 	}
 }

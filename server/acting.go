@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -47,7 +48,7 @@ func (s *Server) matched(m *broker.Message) func(context.Context) error {
 		return nil
 	}
 	return s.rules.Accept(rule.Message{
-		Topic: m.Topic, Payload: m.Payload, ClientID: m.Publisher, Principal: s.mqtt.PrincipalOf(m.Publisher), Trace: m.Trace, Time: m.Time,
+		Topic: m.Topic, Payload: m.Payload, ClientID: m.Publisher, Principal: cmp.Or(m.Principal, s.mqtt.PrincipalOf(m.Publisher)), Trace: m.Trace, Time: m.Time, Hops: m.Hops,
 	})
 }
 
@@ -183,6 +184,8 @@ func (s *Server) ruleEvent(e rule.Event) {
 		return // the decision about the function follows, or another try
 	case rule.Invoked:
 		what = fmt.Sprintf("rule %s invoked %s", e.Rule, e.Function)
+	case rule.Done:
+		what = fmt.Sprintf("rule %s: %s is done", e.Rule, e.Action)
 	case rule.Disabled:
 		what, broken = fmt.Sprintf("rule %s matches the topic %s but is disabled (iot enable-topic-rule --rule-name %s)", e.Rule, e.Topic, e.Rule), true
 	case rule.WhereFalse:

@@ -1,0 +1,108 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"strait"
+	"strait/api"
+	"strait/authz"
+	"strait/credential"
+	"strait/rule"
+)
+
+// ruleHands do what topic rules want done, through the corridor: as a session
+// of the role that the rule names, or, for functions, as the service itself.
+type ruleHands struct{ s *Server }
+
+// ruleSession is how long the session of a rule's action may live.
+const ruleSession = time.Hour
+
+// as lets iot.amazonaws.com take role for the rule, if the role's trust policy
+// lets it, and returns the session. No token is made: it never leaves here.
+func (h ruleHands) as(role strait.ARN, r rule.Rule, trace string) (api.Caller, error) {
+	known := h.s.directory.RoleByARN(role)
+	if known == nil {
+		return api.Caller{}, strait.Errorf(strait.NotFound, "role", "the role %s does not exist", role)
+	}
+	c := h.s.directory.Service("iot.amazonaws.com", h.s.cfg.Place.IoT("rule/"+r.Name), trace)
+	if _, err := h.s.authorizer.Ask(&c, "AssumeRole", authz.Ask{Action: "sts:AssumeRole", Resource: role}); err != nil {
+		return api.Caller{}, err
+	}
+	now := h.s.cfg.Now()
+	name := "rule-" + r.Name // a rule's name may be too short for a session's
+	session := credential.Session{
+		Kind: strait.AssumedRole, RoleID: known.ID, RoleARN: role, Name: name[:min(64, len(name))],
+		Trace: trace, Issued: now, Expires: now.Add(ruleSession),
+	}
+	return api.Caller{Principal: h.s.directory.ForSession(&session), Session: &session, Trace: trace, Secure: true}, nil
+}
+
+// Act is rule.Actor.
+func (h ruleHands) Act(ctx context.Context, r rule.Rule, t rule.Task) error {
+	c, err := h.as(t.Action.Role(), r, t.Trace)
+	if err != nil {
+		return err
+	}
+	switch a := t.Action; {
+	case a.Republish != nil:
+		topic := a.Republish.Topic
+		if strings.HasPrefix(topic, "$$") {
+			topic = topic[1:]
+		}
+		_, err = h.s.corridor.Serve(ctx, &c, h.s.iotdata.Find("Publish"), api.Republish(topic, t.Payload, a.Republish.QoS, t.Hops))
+	case a.S3 != nil:
+		kind := "application/octet-stream"
+		if t.JSON {
+			kind = "application/json" // AWS's is not documented
+		}
+		_, err = h.s.corridor.Serve(ctx, &c, h.s.s3.Find("PutObject"), api.PutBytes(a.S3.Bucket, a.S3.Key, kind, t.Payload))
+	default:
+		err = strait.Errorf(strait.Unsupported, "action", "this action is not offered here")
+	}
+	return err
+}
+
+// Offers is rule.Asker.
+func (h ruleHands) Offers(function string) bool {
+	return function == "aws_lambda" || function == "get_registry_data DescribeThing"
+}
+
+// Answer is rule.Asker.
+func (h ruleHands) Answer(ctx context.Context, r rule.Rule, q rule.Question, trace string) ([]byte, error) {
+	if q.Function == "aws_lambda" {
+		return h.call(ctx, r, q, trace)
+	}
+	c, err := h.as(q.Role, r, trace)
+	if err != nil {
+		return nil, err
+	}
+	if q.API != "DescribeThing" {
+		return nil, strait.Errorf(strait.Unsupported, "sql", "%s() is not offered here", q.Function)
+	}
+	out, err := h.s.corridor.Serve(ctx, &c, h.s.iot.Find(q.API), api.OfThing(q.Thing))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(out)
+}
+
+// call runs a function and waits for what it returns.
+func (h ruleHands) call(ctx context.Context, r rule.Rule, q rule.Question, trace string) ([]byte, error) {
+	c := h.s.directory.Service("iot.amazonaws.com", h.s.cfg.Place.IoT("rule/"+r.Name), trace)
+	out, err := h.s.corridor.Serve(ctx, &c, h.s.lambda.Find("Invoke"), func(in any) error {
+		i := in.(*api.InvokeInput)
+		i.FunctionName, i.Payload = string(q.ARN), q.Payload
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer := out.(*api.InvokeOutput)
+	if answer.Failure != "" {
+		return nil, strait.Errorf(strait.Invalid, "answer", "the function %s failed", q.ARN)
+	}
+	return answer.Response, nil
+}

@@ -1,0 +1,184 @@
+package server_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/iot/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"strait"
+	"strait/server"
+	"strait/setup"
+)
+
+const ruleAccount = "123456789012"
+
+// ruleHouse is a server with a device that may publish to in/*, and a bucket.
+type ruleHouse struct {
+	t       *testing.T
+	admin   *setup.Session
+	publish func(topic, payload string)
+}
+
+func openRules(t *testing.T) *ruleHouse {
+	s, err := server.Start(t.Context(), server.Config{
+		Data: t.TempDir(), Place: strait.Place{Region: "ap-northeast-1", Account: ruleAccount}, Hosts: []string{"localhost"},
+		HTTPS: []string{"127.0.0.1:0"}, HTTPSCert: []string{"127.0.0.1:0"}, MQTT: []string{"127.0.0.1:0"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	r := s.Ready()
+	t.Setenv("AWS_ENDPOINT_URL", "https://"+r.HTTPS[0])
+	t.Setenv("AWS_CA_BUNDLE", r.CA)
+	t.Setenv("AWS_REGION", r.Region)
+	h := &ruleHouse{t: t}
+	if h.admin, err = setup.NewSession(t.Context(), config.WithSharedCredentialsFiles([]string{r.Credentials})); err != nil {
+		t.Fatal(err)
+	}
+	thing, err := setup.Thing(t.Context(), h.admin, "device00", t.TempDir())
+	h.must(err)
+	pair, err := tls.LoadX509KeyPair(thing.Certificate, thing.Key)
+	h.must(err)
+	ca, err := os.ReadFile(r.CA)
+	h.must(err)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	doc := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Publish","Resource":"arn:aws:iot:ap-northeast-1:` + ruleAccount + `:topic/in/*"}]}`
+	_, err = h.admin.IoT.CreatePolicy(t.Context(), &iot.CreatePolicyInput{PolicyName: aws.String("in"), PolicyDocument: &doc})
+	h.must(err)
+	certs, err := h.admin.IoT.ListCertificates(t.Context(), &iot.ListCertificatesInput{})
+	h.must(err)
+	_, err = h.admin.IoT.AttachPolicy(t.Context(), &iot.AttachPolicyInput{PolicyName: aws.String("in"), Target: certs.Certificates[0].CertificateArn})
+	h.must(err)
+	_, err = h.admin.S3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("results")})
+	h.must(err)
+	web := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}}}}
+	h.publish = func(topic, payload string) {
+		t.Helper()
+		resp, err := web.Post("https://"+r.HTTPSCert[0]+"/topics/"+strings.ReplaceAll(topic, "/", "%2F")+"?qos=1", "application/json", strings.NewReader(payload))
+		h.must(err)
+		defer resp.Body.Close()
+		if b, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 {
+			t.Fatalf("publish to %s: %d %s", topic, resp.StatusCode, b)
+		}
+	}
+	return h
+}
+
+func (h *ruleHouse) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// role makes a role that service may take, and that may do one thing.
+func (h *ruleHouse) role(name, service, action, resource string) *string {
+	h.t.Helper()
+	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"` + service + `"},"Action":"sts:AssumeRole"}]}`
+	out, err := h.admin.IAM.CreateRole(h.t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
+	h.must(err)
+	doc := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"` + action + `","Resource":"` + resource + `"}]}`
+	_, err = h.admin.IAM.PutRolePolicy(h.t.Context(), &iam.PutRolePolicyInput{RoleName: &name, PolicyName: &name, PolicyDocument: &doc})
+	h.must(err)
+	return out.Role.Arn
+}
+
+func (h *ruleHouse) rule(name, sql string, action types.Action, onError *types.Action) {
+	h.t.Helper()
+	_, err := h.admin.IoT.CreateTopicRule(h.t.Context(), &iot.CreateTopicRuleInput{RuleName: &name, TopicRulePayload: &types.TopicRulePayload{
+		Sql: &sql, AwsIotSqlVersion: aws.String("2016-03-23"), Actions: []types.Action{action}, ErrorAction: onError,
+	}})
+	h.must(err)
+}
+
+// object waits for an object of the bucket and returns it.
+func (h *ruleHouse) object(key string) string {
+	h.t.Helper()
+	for end := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		out, err := h.admin.S3.GetObject(h.t.Context(), &s3.GetObjectInput{Bucket: aws.String("results"), Key: &key})
+		if err == nil {
+			defer out.Body.Close()
+			b, err := io.ReadAll(out.Body)
+			h.must(err)
+			return string(b)
+		}
+		if time.Now().After(end) {
+			h.t.Fatalf("no object %s: %v", key, err)
+		}
+	}
+}
+
+// TestRuleActions: republish and s3 act as their roles, which must trust
+// iot.amazonaws.com and allow it; what fails comes to the error action; rules
+// that feed each other come to an end.
+func TestRuleActions(t *testing.T) {
+	h := openRules(t)
+	iotARN := "arn:aws:iot:ap-northeast-1:" + ruleAccount + ":topic/"
+	speak := h.role("speak", "iot.amazonaws.com", "iot:Publish", iotARN+"out/*")
+	store := h.role("store", "iot.amazonaws.com", "s3:PutObject", "arn:aws:s3:::results/*")
+	others := h.role("others", "lambda.amazonaws.com", "iot:Publish", iotARN+"*")
+	republish := func(role *string, topic string) types.Action {
+		return types.Action{Republish: &types.RepublishAction{RoleArn: role, Topic: &topic, Qos: aws.Int32(1)}}
+	}
+	keep := func(key string) types.Action {
+		return types.Action{S3: &types.S3Action{RoleArn: store, BucketName: aws.String("results"), Key: &key}}
+	}
+
+	// From rule to rule: the template is filled in from the message.
+	h.rule("first", "SELECT v * 2 AS w FROM 'in/first/+'", republish(speak, "out/${topic(3)}/${v}"), nil)
+	h.rule("second", "SELECT *, topic() AS t, principal() AS p, clientid() AS c FROM 'out/#'", keep("second/${topic(2)}.json"), nil)
+	h.publish("in/first/a", `{"v":21}`)
+	got := h.object("second/a.json")
+	if !strings.HasPrefix(got, `{"w":42,"t":"out/a/21","p":"AROA`) || !strings.HasSuffix(got, `:rule-first","c":"n/a"}`) {
+		t.Errorf("from rule to rule: got %s", got)
+	}
+
+	// Bytes are passed on as they are.
+	h.rule("bytes", "SELECT * FROM 'in/bytes'", keep("bytes"), nil)
+	h.publish("in/bytes", "\x00\xff no JSON")
+	if got := h.object("bytes"); got != "\x00\xff no JSON" {
+		t.Errorf("bytes: got %q", got)
+	}
+
+	// A role that does not allow it, and one that does not trust the service.
+	onError := keep("failed/${topic(2)}.json")
+	h.rule("forbidden", "SELECT * FROM 'in/forbidden'", republish(speak, "elsewhere"), &onError)
+	h.rule("untrusting", "SELECT * FROM 'in/untrusting'", republish(others, "out/x"), &onError)
+	for topic, says := range map[string]string{"forbidden": "iot:Publish", "untrusting": "sts:AssumeRole"} {
+		h.publish("in/"+topic, `{}`)
+		got := h.object("failed/" + topic + ".json")
+		if !strings.Contains(got, `"failedAction":"RepublishAction"`) || !strings.Contains(got, says) || !strings.Contains(got, `"base64OriginalPayload":"e30="`) {
+			t.Errorf("%s: got %s", topic, got)
+		}
+	}
+
+	// A rule that feeds itself.
+	loop := h.role("loop", "iot.amazonaws.com", "iot:Publish", iotARN+"in/loop")
+	h.rule("loop", "SELECT n + 1 AS n FROM 'in/loop'", republish(loop, "in/loop"), &onError)
+	h.publish("in/loop", `{"n":0}`)
+	if got := h.object("failed/loop.json"); !strings.Contains(got, "eyJuIjo4fQ==") || !strings.Contains(got, "republished 8 times") { // {"n":8}
+		t.Errorf("loop: got %s", got)
+	}
+
+	// A function of the SQL asks as its role.
+	look := h.role("look", "iot.amazonaws.com", "iot:DescribeThing", "*")
+	h.rule("registry", "SELECT get_registry_data('DescribeThing', 'device00', '"+*look+"').thingName AS n FROM 'in/registry'", keep("registry"), nil)
+	h.publish("in/registry", `{}`)
+	if got := h.object("registry"); got != `{"n":"device00"}` {
+		t.Errorf("registry: got %s", got)
+	}
+}
