@@ -184,7 +184,11 @@ func (query) fail(x *exchange, e *strait.Error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "<ErrorResponse xmlns=%q><Error><Type>%s</Type><Code>%s</Code><Message>", ns, kind, code)
 	xml.EscapeText(&b, []byte(e.Message))
-	fmt.Fprintf(&b, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>", x.id)
+	b.WriteString("</Message>")
+	if id := e.Detail["DecisionId"]; id != "" {
+		element(&b, "DecisionId", id) // ours; SDKs pass over it
+	}
+	fmt.Fprintf(&b, "</Error><RequestId>%s</RequestId></ErrorResponse>", x.id)
 	x.w.Header().Set("Content-Type", "text/xml")
 	x.w.Header().Set("x-amzn-RequestId", x.id)
 	x.w.WriteHeader(status)
