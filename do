@@ -59,7 +59,7 @@ fuzz() {
   local time=${1:-10s} line
   grep -rlE '^func Fuzz' --include='*_test.go' --exclude-dir=bench . | xargs -n1 dirname | sort -u | while read -r dir; do
     grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | sed 's/func //' | while read -r name; do
-      go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$dir"
+      go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 1s "$dir"
     done
   done
 }

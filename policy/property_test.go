@@ -39,7 +39,7 @@ const asks = 12
 
 func TestOracle(t *testing.T) {
 	count := map[policy.Effect]int{}
-	n := throws(20000)
+	n := throws(9000)
 	for seed := range n / asks {
 		d := roll(seed, 600)
 		w := d.throw(t)
@@ -128,7 +128,7 @@ func (d *dice) timed() string {
 }
 
 func TestGuardFollowsTime(t *testing.T) {
-	for seed := range throws(1500) {
+	for seed := range throws(700) {
 		checkGuard(t, roll(seed, 400))
 	}
 }
@@ -180,7 +180,7 @@ func checkSuggestion(t *testing.T, d *dice) {
 }
 
 func TestSuggestionsAreNarrow(t *testing.T) {
-	for seed := range throws(1000) {
+	for seed := range throws(600) {
 		checkSuggestion(t, roll(seed, 300))
 	}
 }
