@@ -96,6 +96,13 @@ func (g *Guard) Check(operation string, action strait.Action, resource strait.AR
 		}
 		return nil
 	}
+	again := refused{p, trace, operation, action, resource}
+	if !allowed && x == nil {
+		// Who asks the same again within the second gets the same answer.
+		if err := g.a.Recorder.again(again); err != nil {
+			return err
+		}
+	}
 	r := p.guard.Request(action, resource, now, x)
 	d := p.set.Decide(r)
 	if p.gone {
@@ -112,5 +119,9 @@ func (g *Guard) Check(operation string, action strait.Action, resource strait.AR
 	if allowed && d.Allowed() {
 		return nil
 	}
-	return refusal(&c, r, d, id)
+	err := refusal(&c, r, d, id)
+	if !allowed && x == nil {
+		g.a.Recorder.answer(again, id, err)
+	}
+	return err
 }

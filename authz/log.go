@@ -346,7 +346,7 @@ func (r *Recorder) after(number uint64, before time.Time) (batch []sourced, last
 			break
 		}
 		if before.IsZero() || e.rec.Time.Before(before) {
-			batch = append(batch, sourced{e.rec, e.source})
+			batch = append(batch, sourced{e.read(), e.source})
 			last = max(last, e.rec.number)
 		}
 	}

@@ -75,6 +75,7 @@ type Recorder struct {
 	born    string // tells this recorder from others
 	second  int64
 	seen    map[repeat]*entry
+	answers map[refused]answered
 	wake    chan struct{} // closed and replaced when a record comes
 	done    chan struct{} // closed when nobody shall wait any more
 	ended   sync.Once
@@ -85,6 +86,18 @@ type entry struct {
 	rec    *Record
 	source string
 	gone   bool
+	more   int // how often it was repeated since it was read last
+}
+
+// read returns the record as it is now. Readers may hold an older one, which
+// is not changed.
+func (e *entry) read() *Record {
+	if e.more > 0 {
+		again := *e.rec
+		again.Count += e.more
+		e.rec, e.more = &again, 0
+	}
+	return e.rec
 }
 
 // An origin is the source of a trace, while records of it are kept.
@@ -103,7 +116,7 @@ type repeat struct {
 // NewRecorder returns an empty recorder.
 func NewRecorder(now func() time.Time) *Recorder {
 	return &Recorder{
-		now: now, sources: map[string]*list.List{}, traces: map[string]*origin{}, seen: map[repeat]*entry{}, wake: make(chan struct{}),
+		now: now, sources: map[string]*list.List{}, traces: map[string]*origin{}, seen: map[repeat]*entry{}, answers: map[refused]answered{}, wake: make(chan struct{}),
 		done: make(chan struct{}), born: NewTrace()[:8], used: uses{seed: maphash.MakeSeed()},
 	}
 }
@@ -174,12 +187,11 @@ func (r *Recorder) add(rec *Record, key repeat) string {
 	if s := now.Unix(); s != r.second || len(r.seen) >= kept {
 		r.second = s
 		clear(r.seen)
+		clear(r.answers)
 	}
 	if e := r.seen[key]; e != nil && !e.gone {
-		again := *e.rec // readers may hold the old one: it is not changed
-		again.Count++
-		e.rec = &again
-		return again.ID
+		e.more++
+		return e.rec.ID
 	}
 	r.number++
 	rec.Time, rec.Count, rec.number = now.UTC(), 1, r.number
@@ -267,7 +279,7 @@ func (r *Recorder) Records() []*Record {
 	defer r.mu.Unlock()
 	out := make([]*Record, 0, r.all.Len())
 	for el := r.all.Front(); el != nil; el = el.Next() {
-		out = append(out, el.Value.(*entry).rec)
+		out = append(out, el.Value.(*entry).read())
 	}
 	return out
 }
@@ -286,7 +298,7 @@ func (r *Recorder) Since(token string) (out []*Record, next string) {
 		}
 	}
 	for el := r.all.Back(); el != nil && el.Value.(*entry).rec.number > from; el = el.Prev() {
-		out = append(out, el.Value.(*entry).rec)
+		out = append(out, el.Value.(*entry).read())
 	}
 	slices.Reverse(out)
 	return out, r.born + "." + strconv.FormatUint(r.number, 36)
