@@ -31,14 +31,16 @@ type PublishInput struct {
 	Retain  string `aws:"query,retain"`
 	Payload []byte `aws:"payload"`
 
-	hops int // see Republish; nothing that comes from outside can set it
+	// See Republish; nothing that comes from outside can set them.
+	hops       int
+	properties *broker.Properties
 }
 
 // Republish reads a message that a topic rule makes of another one.
-func Republish(topic string, payload []byte, qos, hops int) func(in any) error {
+func Republish(topic string, payload []byte, qos, hops int, with *broker.Properties) func(in any) error {
 	return func(in any) error {
 		i := in.(*PublishInput)
-		i.Topic, i.Payload, i.QoS, i.hops = topic, payload, strconv.Itoa(qos), hops
+		i.Topic, i.Payload, i.QoS, i.hops, i.properties = topic, payload, strconv.Itoa(qos), hops, with
 		return nil
 	}
 }
@@ -85,7 +87,7 @@ func (k dataDesk) publish(ctx context.Context, c Call, in *PublishInput) (*publi
 	if err != nil {
 		return nil, err
 	}
-	wait, err := k.m.Broker.Publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace, Hops: in.hops, Principal: c.Caller.ID})
+	wait, err := k.m.Broker.Publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace, Hops: in.hops, Principal: c.Caller.ID, Properties: in.properties})
 	if err == nil && wait != nil {
 		err = wait(ctx)
 	}

@@ -99,13 +99,22 @@ var ruleActions = map[string]func(json.RawMessage) (rule.Action, error){
 			RoleARN strait.ARN `json:"roleArn"`
 			Topic   string     `json:"topic"`
 			QoS     int        `json:"qos"`
-			Headers any        `json:"headers"`
+			Headers *struct {
+				Format        string        `json:"payloadFormatIndicator"`
+				ContentType   string        `json:"contentType"`
+				ResponseTopic string        `json:"responseTopic"`
+				Correlation   string        `json:"correlationData"`
+				Expiry        string        `json:"messageExpiry"`
+				User          []rule.Header `json:"userProperties"`
+			} `json:"headers"`
 		}
 		err := json.Unmarshal(raw, &m)
+		r := &rule.Republish{RoleARN: m.RoleARN, Topic: m.Topic, QoS: m.QoS}
 		if m.Headers != nil {
-			err = strait.Errorf(strait.Invalid, "request", "The headers of a republish action need MQTT 5, which is not offered yet.")
+			h := rule.Headers(*m.Headers)
+			r.Headers = &h
 		}
-		return rule.Action{Republish: &rule.Republish{RoleARN: m.RoleARN, Topic: m.Topic, QoS: m.QoS}}, err
+		return rule.Action{Republish: r}, err
 	},
 	"s3": func(raw json.RawMessage) (rule.Action, error) {
 		var m struct {

@@ -1,9 +1,12 @@
 package rule
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"strait"
 )
@@ -27,6 +30,19 @@ type Republish struct {
 	RoleARN strait.ARN
 	Topic   string // a template; "$$aws/..." is the topic "$aws/..."
 	QoS     int    // 0 or 1
+	// Headers become the properties of MQTT 5, or nil. They are not copied from
+	// the message that came.
+	Headers *Headers
+}
+
+// Headers of a republished message; each text is a template.
+type Headers struct {
+	Format        string // "", "UNSPECIFIED_BYTES" or "UTF8_DATA"
+	ContentType   string
+	ResponseTopic string
+	Correlation   string // base64
+	Expiry        string // seconds, in digits
+	User          []Header
 }
 
 // An S3 action stores the rule's document as an object.
@@ -116,6 +132,12 @@ func (a *Action) texts() []*string {
 	}
 	if a.Republish != nil {
 		out = append(out, &a.Republish.Topic)
+		if h := a.Republish.Headers; h != nil {
+			out = append(out, &h.Format, &h.ContentType, &h.ResponseTopic, &h.Correlation, &h.Expiry)
+			for i := range h.User {
+				out = append(out, &h.User[i].Key, &h.User[i].Value)
+			}
+		}
 	}
 	if a.S3 != nil {
 		out = append(out, &a.S3.Bucket, &a.S3.Key)
@@ -136,6 +158,11 @@ func (a Action) clone() Action {
 	}
 	if a.Republish != nil {
 		r := *a.Republish
+		if r.Headers != nil {
+			h := *r.Headers
+			h.User = append([]Header(nil), h.User...)
+			r.Headers = &h
+		}
 		a.Republish = &r
 	}
 	if a.S3 != nil {
@@ -191,6 +218,39 @@ func (a *Action) check(place strait.Place, filled bool) error {
 	}
 	if r.Topic == "" || strings.ContainsAny(r.Topic, "+#") && !open(r.Topic) {
 		return invalidAction("the topic of a republish action is empty or has a wildcard")
+	}
+	return r.Headers.check(open)
+}
+
+// check refuses headers that no message can have.
+func (h *Headers) check(open func(string) bool) error {
+	if h == nil {
+		return nil
+	}
+	if h.Format != "" && h.Format != "UNSPECIFIED_BYTES" && h.Format != "UTF8_DATA" && !open(h.Format) {
+		return invalidAction("the payloadFormatIndicator is UNSPECIFIED_BYTES or UTF8_DATA")
+	}
+	if _, err := base64.StdEncoding.DecodeString(h.Correlation); err != nil && !open(h.Correlation) {
+		return invalidAction("the correlationData is not base64")
+	}
+	if _, err := strconv.ParseUint(h.Expiry, 10, 32); err != nil && h.Expiry != "" && !open(h.Expiry) {
+		return invalidAction("the messageExpiry is a number of seconds")
+	}
+	size := 0
+	all := []string{h.ContentType, h.ResponseTopic, h.Correlation}
+	for _, u := range h.User {
+		all = append(all, u.Key, u.Value)
+	}
+	for _, s := range all {
+		if size += len(s); strings.ContainsRune(s, 0) || !utf8.ValidString(s) || size > 64*1024-1 {
+			return invalidAction("the headers of a message are UTF-8 without NUL, of less than 64 KiB together")
+		}
+	}
+	if len(h.User) > 100 {
+		return invalidAction("a message has at most 100 user properties here")
+	}
+	if strings.ContainsAny(h.ResponseTopic, "+#") && !open(h.ResponseTopic) {
+		return invalidAction("the responseTopic has a wildcard")
 	}
 	return nil
 }

@@ -251,6 +251,7 @@ func (e *Engine) apply(d *definition, r *run, in *Input) bool {
 		}
 	}
 	r.bytes = int64(len(r.payload) + len(r.original))
+	r.id = newRunID(in.Time)
 	return len(r.entry.Pending) > 0 || len(r.entry.Failures) > 0 && !r.entry.OnError.none()
 }
 

@@ -69,7 +69,7 @@ type failure struct {
 
 // newRun makes the run of d for m, with nothing to do yet.
 func newRun(d *definition, m *Message) *run {
-	return &run{id: newRunID(m.Time), safe: make(chan struct{}),
+	return &run{safe: make(chan struct{}),
 		entry: entry{Rule: d.rule.Name, Trace: m.Trace, Topic: m.Topic, ClientID: m.ClientID, Hops: m.Hops}}
 }
 

@@ -48,7 +48,7 @@ func (s *Server) matched(m *broker.Message) func(context.Context) error {
 		return nil
 	}
 	return s.rules.Accept(rule.Message{
-		Topic: m.Topic, Payload: m.Payload, ClientID: m.Publisher, Principal: cmp.Or(m.Principal, s.mqtt.PrincipalOf(m.Publisher)), Trace: m.Trace, Time: m.Time, Hops: m.Hops,
+		Topic: m.Topic, Payload: m.Payload, ClientID: m.Publisher, Principal: cmp.Or(m.Principal, s.mqtt.PrincipalOf(m.Publisher)), Trace: m.Trace, Time: m.Time, Hops: m.Hops, Properties: propertiesOf(m.Properties),
 	})
 }
 

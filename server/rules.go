@@ -2,13 +2,16 @@ package server
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 
 	"strait"
 	"strait/api"
 	"strait/authz"
+	"strait/broker"
 	"strait/credential"
 	"strait/rule"
 )
@@ -52,7 +55,7 @@ func (h ruleHands) Act(ctx context.Context, r rule.Rule, t rule.Task) error {
 		if strings.HasPrefix(topic, "$$") {
 			topic = topic[1:]
 		}
-		_, err = h.s.corridor.Serve(ctx, &c, h.s.iotdata.Find("Publish"), api.Republish(topic, t.Payload, a.Republish.QoS, t.Hops))
+		_, err = h.s.corridor.Serve(ctx, &c, h.s.iotdata.Find("Publish"), api.Republish(topic, t.Payload, a.Republish.QoS, t.Hops, propertiesFrom(a.Republish.Headers)))
 	case a.S3 != nil:
 		kind := "application/octet-stream"
 		if t.JSON {
@@ -105,4 +108,40 @@ func (h ruleHands) call(ctx context.Context, r rule.Rule, q rule.Question, trace
 		return nil, strait.Errorf(strait.Invalid, "answer", "the function %s failed", q.ARN)
 	}
 	return answer.Response, nil
+}
+
+// propertiesOf is what a rule sees of a message's properties.
+func propertiesOf(p *broker.Properties) *rule.Properties {
+	if p == nil {
+		return nil
+	}
+	out := &rule.Properties{ContentType: p.ContentType, ResponseTopic: p.ResponseTopic, Correlation: p.Correlation, Text: p.Format == 2}
+	for _, u := range p.User {
+		out.User = append(out.User, rule.UserProperty{Name: u[0], Value: u[1]})
+	}
+	return out
+}
+
+// propertiesFrom are those that a republish action gives its message; the rule
+// has been checked.
+func propertiesFrom(h *rule.Headers) *broker.Properties {
+	if h == nil {
+		return nil
+	}
+	out := &broker.Properties{ContentType: h.ContentType, ResponseTopic: h.ResponseTopic}
+	switch h.Format {
+	case "UNSPECIFIED_BYTES":
+		out.Format = 1
+	case "UTF8_DATA":
+		out.Format = 2
+	}
+	if h.Correlation != "" {
+		out.Correlation, _ = base64.StdEncoding.DecodeString(h.Correlation)
+	}
+	seconds, _ := strconv.ParseUint(h.Expiry, 10, 32)
+	out.Expiry = uint32(seconds)
+	for _, u := range h.User {
+		out.User = append(out.User, [2]string{u.Key, u.Value})
+	}
+	return out
 }

@@ -147,6 +147,19 @@ func TestRuleActions(t *testing.T) {
 		t.Errorf("from rule to rule: got %s", got)
 	}
 
+	// Headers become properties, which the next rule sees.
+	with := republish(speak, "out/headed")
+	with.Republish.Headers = &types.MqttHeaders{
+		ContentType: aws.String("text/${v}"), PayloadFormatIndicator: aws.String("UTF8_DATA"), CorrelationData: aws.String("aGk="), MessageExpiry: aws.String("60"),
+		UserProperties: []types.UserProperty{{Key: aws.String("k"), Value: aws.String("${topic(1)}")}},
+	}
+	h.rule("headed", "SELECT v FROM 'in/headed'", with, nil)
+	h.rule("seen", "SELECT get_mqtt_property('content_type') AS c, get_mqtt_property('format_indicator') AS f, get_mqtt_property('correlation_data') AS d, get_user_properties('k') AS k FROM 'out/headed'", keep("headed"), nil)
+	h.publish("in/headed", `{"v":"plain"}`)
+	if got := h.object("headed"); got != `{"c":"text/plain","f":"UTF8_DATA","d":"aGk=","k":["in"]}` {
+		t.Errorf("headers: got %s", got)
+	}
+
 	// Bytes are passed on as they are.
 	h.rule("bytes", "SELECT * FROM 'in/bytes'", keep("bytes"), nil)
 	h.publish("in/bytes", "\x00\xff no JSON")
