@@ -35,7 +35,7 @@ clients() {
     fi
   fi
   if command -v npm >/dev/null; then
-    (cd story/node && { [ -d node_modules/aws-iot-device-sdk-v2 ] || npm ci --ignore-scripts --no-audit --no-fund >&2; }) || say "LEFT OUT: the Node clients (npm ci failed)"
+    (cd story/node && { { [ -d node_modules/aws-iot-device-sdk-v2 ] && [ -d node_modules/mqtt ]; } || npm ci --ignore-scripts --no-audit --no-fund >&2; }) || say "LEFT OUT: the Node clients (npm ci failed)"
   else
     say "LEFT OUT: the Node clients (no npm)"
   fi

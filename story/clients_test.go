@@ -37,6 +37,7 @@ var probes = map[string][]string{
 	"boto3":     {"/usr/bin/python3", "-c", "import boto3; print('boto3', boto3.__version__)"},
 	"awscrt":    {"/usr/bin/python3", "-c", "import awscrt, importlib.metadata as m; print('awscrt', m.version('awscrt'))"},
 	"mosquitto": {"sh", "-c", "command -v mosquitto_pub stdbuf >/dev/null && mosquitto_sub --help | grep version"},
+	"mqtt-js":   {"sh", "-c", `cd node && node -e "console.log('MQTT.js', require('./node_modules/mqtt/package.json').version)"`},
 	"node-iot":  {"sh", "-c", `cd node && node -e "require('aws-iot-device-sdk-v2'); console.log('aws-iot-device-sdk-v2', require('./node_modules/aws-iot-device-sdk-v2/package.json').version, 'on node', process.version)"`},
 	"namespace": {"sh", "-c", "unshare -mn true && ip -V && unshare --version"},
 }
