@@ -32,9 +32,14 @@ func (h *house) now() time.Time { return time.Now().Add(time.Duration(h.moved.Lo
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
+	return newHouseIn(t, t.TempDir())
+}
+
+func newHouseIn(t *testing.T, data string) *house {
+	t.Helper()
 	h := &house{}
 	s, err := server.Start(t.Context(), server.Config{
-		Data: t.TempDir(), Place: strait.Place{Region: "ap-northeast-1", Account: "123456789012"}, Hosts: []string{"localhost"},
+		Data: data, Place: strait.Place{Region: "ap-northeast-1", Account: "123456789012"}, Hosts: []string{"localhost"},
 		HTTPS: []string{"127.0.0.1:0"}, MQTT: []string{"127.0.0.1:0"}, Now: h.now,
 	})
 	if err != nil {
