@@ -1,0 +1,9 @@
+package api
+
+// What tests look at from outside.
+
+// A Position is where something stands in a text.
+type Position = position
+
+// Extent is extent.
+var Extent = extent
