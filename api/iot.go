@@ -23,6 +23,7 @@ func IoT(d *identity.Directory, a *ca.Authority, rules *rule.Engine, auth *authz
 	s.Operations = append(s.Operations, k.certificates()...)
 	s.Operations = append(s.Operations, k.policies()...)
 	s.Operations = append(s.Operations, k.topicRules()...)
+	s.Operations = append(s.Operations, k.destinations()...)
 	s.Operations = append(s.Operations, k.simulations()...)
 	s.Operations = append(s.Operations,
 		op("DescribeEndpoint", "GET /endpoint", on[endpointInput]("iot:DescribeEndpoint", "*"), k.describeEndpoint),

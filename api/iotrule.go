@@ -71,7 +71,7 @@ func (a ruleAction) action() (rule.Action, error) {
 	for kind, raw := range a {
 		read, ok := ruleActions[kind]
 		if !ok {
-			return rule.Action{}, strait.Errorf(strait.Invalid, "request", "The action %q is not offered here; offered are lambda, republish and s3.", kind)
+			return rule.Action{}, strait.Errorf(strait.Invalid, "request", "The action %q is not offered here; offered are lambda, republish, s3 and http.", kind)
 		}
 		act, err := read(raw)
 		if strait.KindOf(err) == strait.Invalid {
@@ -115,6 +115,20 @@ var ruleActions = map[string]func(json.RawMessage) (rule.Action, error){
 			r.Headers = &h
 		}
 		return rule.Action{Republish: r}, err
+	},
+	"http": func(raw json.RawMessage) (rule.Action, error) {
+		var m struct {
+			URL          string        `json:"url"`
+			Confirmation string        `json:"confirmationUrl"`
+			Headers      []rule.Header `json:"headers"`
+			Auth         any           `json:"auth"`
+			Batching     bool          `json:"enableBatching"`
+		}
+		err := json.Unmarshal(raw, &m)
+		if m.Auth != nil || m.Batching {
+			err = strait.Errorf(strait.Invalid, "request", "An http action with auth or batching is not offered here.")
+		}
+		return rule.Action{HTTP: &rule.HTTP{URL: m.URL, ConfirmationURL: m.Confirmation, Headers: m.Headers}}, err
 	},
 	"s3": func(raw json.RawMessage) (rule.Action, error) {
 		var m struct {

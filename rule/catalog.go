@@ -70,7 +70,7 @@ func (e *Engine) check(r *Rule) (*program, error) {
 		all = append(all[:len(all):len(all)], *made.onError)
 	}
 	for _, p := range all {
-		if p.action.HTTP != nil || p.action.Lambda == nil && e.cfg.Actor == nil {
+		if p.action.HTTP != nil && e.cfg.Poster == nil || p.action.Lambda == nil && e.cfg.Actor == nil {
 			return nil, invalidAction("the %s is not offered here yet", p.action.Kind())
 		}
 	}

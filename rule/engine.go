@@ -21,6 +21,7 @@ type Config struct {
 	Invoker Invoker
 	Place   strait.Place
 	Actor   Actor            // nil: only functions are offered as actions
+	Poster  Poster           // nil: HTTP actions are not offered
 	Asker   Asker            // nil: functions that ask outside are not offered
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: nothing is logged
@@ -47,10 +48,11 @@ type Retry struct {
 // An Engine holds the rules and runs them. Its methods may be called from many
 // goroutines.
 type Engine struct {
-	cfg    Config
-	rules  atomic.Pointer[catalog]
-	change sync.Mutex // held while the rules are changed
-	known  map[string]known
+	cfg          Config
+	rules        atomic.Pointer[catalog]
+	destinations sync.Mutex // held while one is changed
+	change       sync.Mutex // held while the rules are changed
+	known        map[string]known
 
 	ctx    context.Context // of the engine's own work; ended by Close
 	cancel context.CancelFunc

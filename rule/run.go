@@ -273,6 +273,11 @@ func (e *Engine) invoke(r *run, results []error) {
 }
 
 func (e *Engine) act(ctx context.Context, rule Rule, r *run, a Action) error {
+	if a.HTTP != nil {
+		if err := e.permitted(ctx, a.HTTP); err != nil {
+			return err
+		}
+	}
 	if a.Lambda == nil {
 		return e.cfg.Actor.Act(ctx, rule, Task{Action: a, Payload: r.payload, JSON: !r.entry.Raw, Trace: r.entry.Trace, Hops: r.entry.Hops + 1})
 	}

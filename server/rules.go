@@ -45,6 +45,9 @@ func (h ruleHands) as(role strait.ARN, r rule.Rule, trace string) (api.Caller, e
 
 // Act is rule.Actor.
 func (h ruleHands) Act(ctx context.Context, r rule.Rule, t rule.Task) error {
+	if t.Action.HTTP != nil {
+		return h.send(ctx, t) // it has no role; the destination was confirmed
+	}
 	c, err := h.as(t.Action.Role(), r, t.Trace)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -193,5 +194,71 @@ func TestRuleActions(t *testing.T) {
 	h.publish("in/registry", `{}`)
 	if got := h.object("registry"); got != `{"n":"device00"}` {
 		t.Errorf("registry: got %s", got)
+	}
+}
+
+// TestHTTPAction: a destination must confirm before a rule may post there.
+func TestHTTPAction(t *testing.T) {
+	h := openRules(t)
+	tokens, bodies := make(chan string, 10), make(chan string, 10)
+	there := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if r.Header.Get("x-amz-rules-engine-message-type") == "DestinationConfirmation" {
+			tokens <- r.URL.Query().Get("confirmationToken")
+			return
+		}
+		bodies <- r.URL.Path + " " + r.Header.Get("X-Device") + " " + r.Header.Get("Content-Type") + " " + string(b)
+	}))
+	t.Cleanup(there.Close)
+	store := h.role("store", "iot.amazonaws.com", "s3:PutObject", "arn:aws:s3:::results/*")
+	failed := types.Action{S3: &types.S3Action{RoleArn: store, BucketName: aws.String("results"), Key: aws.String("failed")}}
+	h.rule("post", "SELECT v FROM 'in/post/+'", types.Action{Http: &types.HttpAction{
+		Url: aws.String(there.URL + "/data/${topic(3)}"), ConfirmationUrl: aws.String(there.URL + "/confirm"),
+		Headers: []types.HttpActionHeader{{Key: aws.String("X-Device"), Value: aws.String("${topic(3)}")}},
+	}}, &failed)
+
+	// Not before it is confirmed.
+	made, err := h.admin.IoT.CreateTopicRuleDestination(t.Context(), &iot.CreateTopicRuleDestinationInput{DestinationConfiguration: &types.TopicRuleDestinationConfiguration{
+		HttpUrlConfiguration: &types.HttpUrlDestinationConfiguration{ConfirmationUrl: aws.String(there.URL + "/confirm")},
+	}})
+	h.must(err)
+	token := <-tokens
+	h.publish("in/post/a", `{"v":1}`)
+	if got := h.object("failed"); !strings.Contains(got, `"failedAction":"HttpAction"`) || !strings.Contains(got, "no enabled destination") {
+		t.Errorf("unconfirmed: got %s", got)
+	}
+	wrong := "x" + token[1:]
+	if _, err := h.admin.IoT.ConfirmTopicRuleDestination(t.Context(), &iot.ConfirmTopicRuleDestinationInput{ConfirmationToken: &wrong}); err == nil {
+		t.Error("a wrong token confirms")
+	}
+	_, err = h.admin.IoT.ConfirmTopicRuleDestination(t.Context(), &iot.ConfirmTopicRuleDestinationInput{ConfirmationToken: &token})
+	h.must(err)
+	got, err := h.admin.IoT.GetTopicRuleDestination(t.Context(), &iot.GetTopicRuleDestinationInput{Arn: made.TopicRuleDestination.Arn})
+	h.must(err)
+	if got.TopicRuleDestination.Status != types.TopicRuleDestinationStatusEnabled || *got.TopicRuleDestination.HttpUrlProperties.ConfirmationUrl != there.URL+"/confirm" {
+		t.Errorf("confirmed: got %+v", got.TopicRuleDestination)
+	}
+	h.publish("in/post/a", `{"v":2}`)
+	select {
+	case got := <-bodies:
+		if got != `/data/a a application/json {"v":2}` {
+			t.Errorf("posted %s", got)
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatal("nothing was posted")
+	}
+
+	// The others of its rows.
+	_, err = h.admin.IoT.UpdateTopicRuleDestination(t.Context(), &iot.UpdateTopicRuleDestinationInput{Arn: made.TopicRuleDestination.Arn, Status: types.TopicRuleDestinationStatusDisabled})
+	h.must(err)
+	list, err := h.admin.IoT.ListTopicRuleDestinations(t.Context(), &iot.ListTopicRuleDestinationsInput{})
+	h.must(err)
+	if len(list.DestinationSummaries) != 1 || list.DestinationSummaries[0].Status != types.TopicRuleDestinationStatusDisabled {
+		t.Errorf("listed %+v", list.DestinationSummaries)
+	}
+	_, err = h.admin.IoT.DeleteTopicRuleDestination(t.Context(), &iot.DeleteTopicRuleDestinationInput{Arn: made.TopicRuleDestination.Arn})
+	h.must(err)
+	if _, err := h.admin.IoT.GetTopicRuleDestination(t.Context(), &iot.GetTopicRuleDestinationInput{Arn: made.TopicRuleDestination.Arn}); err == nil {
+		t.Error("deleted, and still there")
 	}
 }
