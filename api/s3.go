@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"strait"
@@ -24,7 +25,7 @@ type S3Config struct {
 
 // S3 returns the table of the Simple Storage Service (s3-upload.md).
 func S3(c S3Config) Service {
-	k := s3Desk{c.Directory, c.Store, c.Region, c.Now}
+	k := s3Desk{c.Directory, c.Store, c.Region, c.Now, new(sync.Mutex)}
 	return Service{
 		Name: "s3", Scopes: []string{"s3"}, Protocol: "rest-xml",
 		Operations: append(k.fixed(), []Operation{
@@ -68,6 +69,7 @@ type s3Desk struct {
 	store     object.Store
 	region    string
 	now       func() time.Time
+	making    *sync.Mutex // of buckets: held while one is made or deleted
 }
 
 // inBucket and inObject are inputs that name their place. The name is the same
@@ -167,6 +169,16 @@ func (k s3Desk) createBucket(ctx context.Context, c Call, in *createBucketInput)
 	if err := object.ValidBucket(in.Bucket); err != nil {
 		return nil, err
 	}
+	// Only one at a time: the policy of a bucket that another has just made must
+	// not be taken for one that was left behind.
+	k.making.Lock()
+	defer k.making.Unlock()
+	if _, err := k.store.Bucket(ctx, in.Bucket); strait.KindOf(err) != strait.NotFound {
+		if err == nil {
+			err = strait.Errorf(strait.Exists, "bucket", "Your previous request to create the named bucket succeeded and you already own it.")
+		}
+		return nil, err
+	}
 	// A policy that an earlier bucket of this name left behind must not hold.
 	if err := k.directory.DropResourcePolicy(ctx, strait.S3(in.Bucket)); err != nil {
 		return nil, err
@@ -189,6 +201,8 @@ func (k s3Desk) headBucket(ctx context.Context, _ Call, in *bucketInput) (*headB
 }
 
 func (k s3Desk) deleteBucket(ctx context.Context, _ Call, in *bucketInput) (*Nothing, error) {
+	k.making.Lock()
+	defer k.making.Unlock()
 	if err := k.store.DeleteBucket(ctx, in.Bucket); err != nil {
 		return nil, err
 	}

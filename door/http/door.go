@@ -94,6 +94,12 @@ type exchange struct {
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, id: uuid.NewString(), region: d.Region}
 	defer d.recover(x)
+	// net/http says 100 with the first read, and never when there is nothing to
+	// read. botocore, told 200 at once, takes that for the status of its next
+	// request on the connection and hangs (aws s3 sync with an empty file).
+	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		w.WriteHeader(http.StatusContinue)
+	}
 	r.Body = &steady{r.Body, http.NewResponseController(w)}
 	x.path, x.query = splitURI(r)
 	if r.URL.Path == "/_strait/health" {
@@ -283,18 +289,23 @@ func (d *Door) fail(x *exchange, p protocol, err error) {
 		x.w.Header().Set("X-Strait-Decision-Id", id)
 	}
 	p.fail(x, e)
-	x.drain()
+	if e.Kind == strait.Unauthenticated {
+		x.drain(256 << 10)
+	} else {
+		x.drain(32 << 20)
+	}
 }
 
-// drain reads what is left of a body after an early answer, up to a bound, so
-// that the client gets the answer and not a broken pipe; net/http closes the
+// drain reads what is left of a body after an early answer, up to a bound that
+// is narrow for strangers, so that the client gets the answer and not a broken
+// pipe (over TLS, Python's clients do not look for it then); net/http closes the
 // connection when more is left. A client that waits for 100-continue sends
 // nothing: its body must not be touched, or it would be asked for.
-func (x *exchange) drain() {
+func (x *exchange) drain(most int64) {
 	if strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") {
 		return
 	}
-	io.CopyN(io.Discard, x.r.Body, 256<<10)
+	io.CopyN(io.Discard, x.r.Body, most)
 }
 
 // recover turns a panic into one failed request: others must not suffer.

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -40,4 +41,13 @@ func Choose(d *Door, r *http.Request) (service, bucket string) {
 	x := &exchange{r: r}
 	x.path, x.query = splitURI(r)
 	return d.choose(x), x.bucket
+}
+
+// ReadForm reads a POST form up to its file.
+func ReadForm(body io.Reader, contentType string) (fields map[string]string, fileName string, file io.Reader, err error) {
+	f, err := readForm(body, contentType)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	return f.Fields, f.FileName, f.file, nil
 }
