@@ -24,7 +24,7 @@ build() {
 # CI=true it fails.
 clients() {
   local want=() p
-  for p in awscli python3-boto3 python3-awscrt mosquitto-clients mosquitto strace; do
+  for p in awscli python3-boto3 python3-awscrt mosquitto-clients mosquitto strace rclone s3cmd; do
     dpkg -s "$p" >/dev/null 2>&1 || want+=("$p")
   done
   if [ ${#want[@]} -gt 0 ]; then
@@ -36,6 +36,7 @@ clients() {
   fi
   if command -v npm >/dev/null; then
     (cd story/node && { { [ -d node_modules/aws-iot-device-sdk-v2 ] && [ -d node_modules/mqtt ]; } || npm ci --ignore-scripts --no-audit --no-fund >&2; }) || say "LEFT OUT: the Node clients (npm ci failed)"
+    (cd story/s3/node && { [ -d node_modules/@aws-sdk/lib-storage ] || npm ci --ignore-scripts --no-audit --no-fund >&2; }) || say "LEFT OUT: the JS SDK's S3 client (npm ci failed)"
   else
     say "LEFT OUT: the Node clients (no npm)"
   fi

@@ -214,4 +214,23 @@ func TestConfiguration(t *testing.T) {
 	refused(t, "what was refused", err, "NotFound", 404)
 }
 
+// TestPolicyStays: making a bucket that is there already, as rclone does before
+// it copies, leaves its policy alone.
+func TestPolicyStays(t *testing.T) {
+	h := raise(t)
+	c := h.client(h.http)
+	b := h.bucket(c, "guarded")
+	_, err := c.PutBucketPolicy(h.ctx, &s3.PutBucketPolicyInput{Bucket: &b, Policy: ptr(`{"Version": "2012-10-17", "Statement": [{"Effect": "Deny",
+		"Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::guarded/*"}]}`)})
+	h.must(err)
+	_, err = c.CreateBucket(h.ctx, &s3.CreateBucketInput{Bucket: &b})
+	refused(t, "the bucket again", err, "BucketAlreadyOwnedByYou", 409)
+	_, err = c.PutObject(h.ctx, &s3.PutObjectInput{Bucket: &b, Key: ptr("k"), Body: strings.NewReader("x")})
+	refused(t, "a put that the policy denies", err, "AccessDenied", 403)
+	// A new bucket of the name has no policy.
+	_, err = c.DeleteBucket(h.ctx, &s3.DeleteBucketInput{Bucket: &b})
+	h.must(err)
+	put(h, c, h.bucket(c, "guarded"), "k", "x")
+}
+
 func second[T any](_ T, err error) error { return err }
