@@ -28,6 +28,7 @@ type Client struct {
 	drained   chan struct{}
 	lastErr   error
 
+	paced  time.Time  // see slow; only the loop uses it
 	asking sync.Mutex // one request for credentials at a time
 	answer answerer
 	vended map[CredentialsOptions]*Credentials

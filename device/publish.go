@@ -163,7 +163,31 @@ func (c *Client) nextOutgoing() *outgoing {
 	return nil
 }
 
+// slow waits so that a queue drains at Config.DrainRate; the first messages of
+// a second go at once.
+func (c *Client) slow(l *link) {
+	rate := c.cfg.DrainRate
+	if rate <= 0 {
+		return
+	}
+	now := time.Now()
+	if earliest := now.Add(-time.Second); c.paced.Before(earliest) {
+		c.paced = earliest
+	}
+	c.paced = c.paced.Add(time.Second / time.Duration(rate))
+	if pause := c.paced.Sub(now); pause > 0 {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-l.lost:
+		case <-c.ctx.Done():
+		}
+	}
+}
+
 func (c *Client) send(l *link, o *outgoing) {
+	c.slow(l)
 	token, err := c.through(l, func() paho.Token { return l.paho.Publish(o.Topic, o.QoS, o.Retain, o.Payload) })
 	if err != nil {
 		return // the connection has ended

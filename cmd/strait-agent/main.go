@@ -1,5 +1,6 @@
 // Command strait-agent is what a device runs: it sends files with credentials
-// that it asks for over MQTT. It holds no server code.
+// that it asks for over MQTT, and finishes whatever happens. It holds no server
+// code.
 package main
 
 import (
@@ -8,13 +9,17 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 )
 
 type commands struct {
-	Upload uploadCommand `cmd:"" help:"Send files to the place that the device may write to."`
+	Upload      uploadCommand      `cmd:"" help:"Send files, or - for what comes in, to the place that the device may write to."`
+	Watch       watchCommand       `cmd:"" help:"Send what is put into a directory, oldest first, and delete or move it when it is stored."`
+	Credentials credentialsCommand `cmd:"" help:"Print credentials for AWS tools (credential_process)."`
+	Run         runCommand         `cmd:"" help:"Watch directories as a service."`
 }
 
 // exit statuses.
@@ -23,14 +28,23 @@ const (
 	usage  = 2
 )
 
+// memory is where the garbage collector works harder: with the stacks and the
+// code it makes less than 32 MiB.
+const memory = 16 << 20
+
 // A usageError is a mistake in how a command was called.
 type usageError struct{ error }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memory)
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 func run(args []string) int {
 	var c commands
-	parser, err := kong.New(&c, kong.Name("strait-agent"), kong.Description("The device's side: ask for narrow credentials, send large files."), kong.UsageOnError())
+	parser, err := kong.New(&c, kong.Name("strait-agent"), kong.Description("The device's side: ask for narrow credentials, send large files, whatever happens."), kong.UsageOnError())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "strait-agent:", err)
 		return failed

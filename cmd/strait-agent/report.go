@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -22,6 +23,8 @@ type report struct {
 	start time.Time
 	last  time.Time // of a JSON line
 	shown bool
+	file  string
+	mu    sync.Mutex
 }
 
 // everyLine is how often a line of progress is written.
@@ -33,7 +36,7 @@ func newReport(f *os.File, lines bool) *report {
 
 // A line is one JSON object.
 type line struct {
-	Event   string  `json:"event"` // progress, done, failed
+	Event   string  `json:"event"` // progress, done, failed, or a kind of device.Event
 	File    string  `json:"file"`
 	Done    int64   `json:"done"`
 	Total   int64   `json:"total"`
@@ -43,6 +46,7 @@ type line struct {
 	ETag    string  `json:"etag,omitempty"`
 	CRC     string  `json:"crc64nvme,omitempty"`
 	Parts   int     `json:"parts,omitempty"`
+	Text    string  `json:"text,omitempty"`
 	Error   string  `json:"error,omitempty"`
 }
 
@@ -55,8 +59,10 @@ func (r *report) write(l line) {
 
 // begin returns what is to be called with the progress of a file.
 func (r *report) begin(file string) func(done, total int64) {
-	r.start, r.last, r.shown = time.Now(), time.Now(), false
+	r.start, r.last, r.shown, r.file = time.Now(), time.Now(), false, file
 	return func(done, total int64) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		switch {
 		case r.bar:
 			r.shown = true
@@ -68,7 +74,24 @@ func (r *report) begin(file string) func(done, total int64) {
 	}
 }
 
+// say reports what happens on the way.
+func (r *report) say(e device.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bar {
+		if r.shown {
+			fmt.Fprintln(r.w)
+		}
+		r.shown = false
+		fmt.Fprintf(r.w, "%s: %s\n", e.Kind, e.Text)
+		return
+	}
+	r.write(line{Event: string(e.Kind), File: r.file, Text: e.Text})
+}
+
 func (r *report) end(file string, out *device.UploadOutput, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.shown {
 		fmt.Fprintln(r.w)
 	}

@@ -3,89 +3,89 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"mime"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"strait/device"
 )
 
 // uploadCommand sends files one after the other.
 type uploadCommand struct {
-	Files []string `arg:"" name:"file" help:"Files to send." type:"existingfile"`
-
-	Endpoint string `required:"" env:"STRAIT_MQTT_ENDPOINT" help:"host:port for MQTT."`
-	Thing    string `required:"" help:"The device's name."`
-	ClientID string `name:"client-id" help:"Name of the connection; default: the thing's."`
-	Cert     string `required:"" help:"The device's certificate, PEM." type:"path"`
-	Key      string `required:"" help:"Its key, PEM." type:"path"`
-	CA       string `name:"ca" env:"AWS_CA_BUNDLE" help:"The server's authority, PEM; default: the system's." type:"path"`
-
-	KeyPrefix string `help:"Put before each file's name, below what the device may write to."`
+	Files []string `arg:"" name:"file" help:"Files to send; - is what comes in."`
+	linkFlags
+	sendFlags
 	ObjectKey string `name:"object-key" help:"Name of the object instead of the file's; for one file."`
-	Purpose   string `help:"Ask for credentials for one level below only."`
-
-	ContentType     string            `help:"Content type; default: by the file's ending."`
-	ContentEncoding string            `help:"Content encoding, such as gzip."`
-	Metadata        map[string]string `help:"Metadata: name=value;name=value."`
-
-	Bucket      string `help:"Where the function's answer does not say it."`
-	Region      string `env:"AWS_REGION" help:"Where the function's answer does not say it."`
-	S3Endpoint  string `name:"s3-endpoint" help:"URL of S3, instead of what the function's answer says."`
-	PartSize    int64  `help:"Bytes of a part, at least 5242880; default 16 MiB."`
-	Concurrency int    `help:"How many parts are under way at once; default 4."`
-	JSON        bool   `name:"json" help:"Print JSON lines, on a terminal, too."`
-	Verbose     bool   `short:"v" help:"Log the connection."`
+	JSON      bool   `name:"json" help:"Print JSON lines, on a terminal, too."`
 }
-
-const connectTime = 30 * time.Second
 
 // Run is called by kong.
 func (c *uploadCommand) Run(ctx context.Context) error {
 	if c.ObjectKey != "" && len(c.Files) > 1 {
-		return usageError{errors.New("--object-key names one object, but there are several files: use --key-prefix")}
+		return usageError{errors.New("--object-key names one object, but there are several files: use --key-template")}
 	}
-	level := slog.LevelWarn
-	if c.Verbose {
-		level = slog.LevelInfo
+	for _, f := range c.Files {
+		if f == "-" && c.ObjectKey == "" {
+			return usageError{errors.New("what comes in has no name: say --object-key")}
+		}
+		if f == "-" {
+			continue
+		}
+		if info, err := os.Stat(f); err != nil || info.IsDir() {
+			return usageError{fmt.Errorf("%s is no file that can be read", f)}
+		}
 	}
 	report := newReport(os.Stdout, c.JSON)
-	connecting, cancel := context.WithTimeout(ctx, connectTime)
-	defer cancel()
-	d, err := device.Connect(connecting, device.Config{
-		Endpoint: c.Endpoint, Thing: c.Thing, ClientID: c.ClientID, CertFile: c.Cert, KeyFile: c.Key, CAFile: c.CA,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
-	})
+	l, err := c.open(ctx, c.Purpose, false)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer l.close()
 	for _, f := range c.Files {
-		if err := c.send(ctx, d, report, f); err != nil {
+		if f == "-" {
+			err = c.stream(ctx, l, report)
+		} else {
+			err = c.one(ctx, l, report, f)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *uploadCommand) send(ctx context.Context, d *device.Client, report *report, file string) error {
-	key := c.ObjectKey
-	if key == "" {
-		key = c.KeyPrefix + filepath.Base(file)
+func (c *uploadCommand) one(ctx context.Context, l *link, report *report, file string) error {
+	in, err := c.input(&c.linkFlags, file, filepath.Base(file))
+	if err != nil {
+		return err
 	}
-	contentType := c.ContentType
-	if contentType == "" {
-		contentType = mime.TypeByExtension(strings.ToLower(filepath.Ext(file)))
+	if c.ObjectKey != "" {
+		in.Key = c.ObjectKey
 	}
-	in := device.UploadInput{
-		File: file, Key: key, ContentType: contentType, ContentEncoding: c.ContentEncoding, Metadata: c.Metadata, Purpose: c.Purpose,
-		Bucket: c.Bucket, Region: c.Region, Endpoint: c.S3Endpoint, PartSize: c.PartSize, Concurrency: c.Concurrency,
+	_, err = c.send(ctx, l, report, in)
+	return err
+}
+
+// stream sends what comes in. What a dead process left is reported first.
+func (c *uploadCommand) stream(ctx context.Context, l *link, report *report) error {
+	spool := c.State
+	if spool == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return usageError{errors.New("there is no place to spool: say --state")}
+		}
+		spool = filepath.Join(cache, "strait-agent")
 	}
-	in.Progress = report.begin(file)
-	out, err := d.Upload(ctx, in)
-	report.end(file, out, err)
+	if err := os.MkdirAll(spool, 0o700); err != nil {
+		return err
+	}
+	report.start = time.Now()
+	if err := l.LostStreams(ctx, spool, report.say); err != nil {
+		return err
+	}
+	in := c.common()
+	in.Key = c.ObjectKey
+	in.Progress, in.Say = report.begin("-"), report.say
+	out, err := l.UploadStream(ctx, os.Stdin, spool, in)
+	report.end("-", out, err)
 	return err
 }

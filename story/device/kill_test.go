@@ -1,0 +1,284 @@
+package device_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"strait/device"
+)
+
+// remembered reads a journal's upload id and its number of parts.
+func remembered(t *testing.T, file string) (id string, parts int) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		var r struct {
+			Begin *struct{ UploadID string }
+			Part  *struct{}
+		}
+		if len(line) < 10 || json.Unmarshal([]byte(line[9:]), &r) != nil {
+			break // torn
+		}
+		if r.Begin != nil {
+			id = r.Begin.UploadID
+		}
+		if r.Part != nil {
+			parts++
+		}
+	}
+	return id, parts
+}
+
+// Scenario: the agent is killed (kill -9) at random moments of uploads, again
+// and again. Each life goes on with what the last one finished; nothing that
+// was finished is sent again, and the file arrives intact.
+func TestKilled(t *testing.T) {
+	kills := 20
+	if long() {
+		kills = 200
+	}
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("STRAIT_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("STRAIT_SEED=%d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	h := open(t)
+	binary := build(t)
+	const size, part = 64 * mib, 5 * mib
+	const whole = (size + part - 1) / part
+	file := h.file("big.bin", size)
+	journal := device.JournalFor(file)
+	h.s3.set(nil)
+	files, killed := 0, 0
+	id, parts, lives, before := "", 0, 0, 0
+	for killed < kills || lives > 0 {
+		cmd := h.agent(binary, "upload", file, "--s3-endpoint", h.web.URL, "--part-size", strconv.Itoa(part), "--concurrency", "2", "--bandwidth", strconv.Itoa(80*mib), "--json")
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lives++
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		moment := time.Duration(r.Int64N(int64(900 * time.Millisecond)))
+		if killed >= kills {
+			moment = time.Minute
+		}
+		var err error
+		select {
+		case err = <-ended:
+		case <-time.After(moment):
+			cmd.Process.Kill()
+			err = <-ended
+			var exit *exec.ExitError
+			if errors.As(err, &exit) && exit.ExitCode() == -1 {
+				killed++
+				newID, newParts := remembered(t, journal)
+				if id != "" && newID != id && newID != "" || newParts < parts {
+					t.Fatalf("killed %d times: the journal went from %d parts of %s to %d of %s\n%s", killed, parts, id, newParts, newID, out.String())
+				}
+				id, parts = newID, newParts
+				continue
+			}
+		}
+		if err != nil {
+			t.Fatalf("the agent failed: %v\n%s", err, out.String())
+		}
+		if strings.Contains(out.String(), `"restarted"`) || parts > 0 && !strings.Contains(out.String(), `"resumed"`) {
+			t.Errorf("after %d parts it said\n%s", parts, out.String())
+		}
+		_, puts, _ := h.s3.counts()
+		if sent := puts - before; sent > whole+2*lives {
+			t.Errorf("%d parts were sent for a file of %d in %d lives: more than those under way were sent again", sent, whole, lives)
+		}
+		before = puts
+		h.compare("device00/big.bin", file)
+		if _, err := os.Stat(journal); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the journal is left behind: %v", err)
+		}
+		files++
+		id, parts, lives = "", 0, 0
+	}
+	_, puts, _ := h.s3.counts()
+	t.Logf("%d kills, %d files, %d parts sent for %d", killed, files, puts, files*whole)
+}
+
+// A stream has no second chance: after the agent's death it is reported lost,
+// its upload is aborted, its spool emptied. A living one arrives.
+func TestStream(t *testing.T) {
+	h := open(t)
+	binary := build(t)
+	state := filepath.Join(h.dir, "state")
+	file := h.file("stream.bin", 30*mib)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(stdin *os.File) (*exec.Cmd, *bytes.Buffer) {
+		cmd := h.agent(binary, "upload", "-", "--object-key", "s", "--state", state, "--s3-endpoint", h.web.URL, "--json")
+		var out bytes.Buffer
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd, &out
+	}
+	// 1. It dies while it waits for more.
+	in, to, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, _ := start(in)
+	in.Close()
+	if _, err := to.Write(data[:20*mib]); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, puts, _ := h.s3.counts(); puts >= 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("no part came")
+		}
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	to.Close()
+	// 2. The next one reports it and sends its own.
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd, out := start(f)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !strings.Contains(out.String(), `"event":"lost"`) || !strings.Contains(out.String(), "uploads/device00/s") {
+		t.Errorf("it did not report the lost stream:\n%s", out)
+	}
+	h.compare("device00/s", file)
+	if left, _ := os.ReadDir(state); len(left) > 0 {
+		t.Errorf("the spool holds %v", left)
+	}
+}
+
+// A watched directory: files are taken when complete, oldest first, and are
+// gone when they are stored; a service does the same from a file.
+func TestWatch(t *testing.T) {
+	h := open(t)
+	binary := build(t)
+	dir, done := filepath.Join(h.dir, "spool"), filepath.Join(h.dir, "sent")
+	if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for i, name := range []string{"b.txt", "sub/a.bin", "c"} {
+		src := h.file("src", int64(1000+i*6*mib))
+		b, _ := os.ReadFile(src)
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(-time.Duration(i+1) * time.Hour)
+		os.Chtimes(path, at, at)
+		want[name] = src
+	}
+	os.WriteFile(filepath.Join(dir, "half.part"), []byte("x"), 0o600)
+	out, err := h.agent(binary, "watch", dir, "--move-to", done, "--settle", "100ms", "--interval", "50ms", "--s3-endpoint", h.web.URL, "--part-size", "5242880", "--once", "--json").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var order []string
+	for line := range strings.Lines(string(out)) {
+		var l struct{ Event, Key string }
+		if json.Unmarshal([]byte(line), &l) == nil && l.Event == "done" {
+			order = append(order, strings.TrimPrefix(l.Key, "device00/"))
+		}
+	}
+	if got := strings.Join(order, " "); got != "c sub/a.bin b.txt" {
+		t.Errorf("sent %q, want oldest first\n%s", got, out)
+	}
+	for name, src := range want {
+		h.compare("device00/"+name, src)
+		if _, err := os.Stat(filepath.Join(done, name)); err != nil {
+			t.Errorf("it was not moved: %v", err)
+		}
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, "*"))
+	hidden, _ := filepath.Glob(filepath.Join(dir, ".*.strait-upload"))
+	if len(left) != 2 || len(hidden) != 0 { // half.part and the empty sub
+		t.Errorf("left in the directory: %v %v", left, hidden)
+	}
+
+	// The service.
+	config := filepath.Join(h.dir, "agent.json")
+	kept := filepath.Join(h.dir, "credentials.json")
+	text, err := json.Marshal(map[string]any{
+		"endpoint": h.mqtt.addr, "thing": "device00", "cert": h.thing.Certificate, "key": h.thing.Key, "ca": h.s.Ready().CA, "credentialsFile": kept,
+		"watch": []any{map[string]any{"dir": dir, "settle": "100ms", "interval": "50ms", "s3Endpoint": h.web.URL, "keyTemplate": "{thing}/{date}/{name}"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	cmd := exec.Command(binary, "run", "--config", config)
+	cmd.Stdout, cmd.Stderr, cmd.Env = &said, &said, []string{}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b, _ := os.ReadFile(want["b.txt"])
+	path := filepath.Join(dir, "new.txt")
+	os.WriteFile(path, b, 0o600)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	os.Chtimes(path, at, at)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		_, err1 := os.Stat(path)
+		_, err2 := os.Stat(kept)
+		if errors.Is(err1, os.ErrNotExist) && err2 == nil {
+			break
+		}
+		if time.Now().After(end) {
+			cmd.Process.Kill()
+			cmd.Wait()
+			t.Fatalf("the service did not do it: %v, %v\n%s", err1, err2, said.String())
+		}
+	}
+	h.compare("device00/2026-01-02/new.txt", want["b.txt"])
+	// Credentials from the service's file need no connection.
+	got, err := exec.Command(binary, "credentials", "--cache", kept).Output()
+	if err != nil || !strings.Contains(string(got), `"Version":1`) || !strings.Contains(string(got), `"Expiration"`) {
+		t.Errorf("credentials: %s (%v)", got, err)
+	}
+	cmd.Process.Signal(os.Interrupt)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the service ended with %v\n%s", err, said.String())
+	}
+	got, err = h.agent(binary, "credentials").Output()
+	if err != nil || !strings.Contains(string(got), `"SessionToken"`) {
+		t.Errorf("credentials: %s (%v)", got, err)
+	}
+}

@@ -1,0 +1,141 @@
+package device_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A fault is what happens to one request.
+type fault int
+
+const (
+	none      fault = iota
+	late            // it takes a while
+	broken          // 500
+	slowDown        // 503 SlowDown
+	damaged         // one byte of the body is changed
+	cut             // the connection ends at some byte of the body
+	silent          // half-open: nothing is read and nothing answered any more
+	lost            // the server does it, the answer is lost
+	swallowed       // the server never hears of it, and the connection ends
+	hook            // proxy.call is called before it is passed on
+)
+
+// A proxy stands before S3. It keeps the Host, so that signatures stay right.
+type proxy struct {
+	to    atomic.Value                // host:port
+	judge func(r *http.Request) fault // nil: none
+	call  func()
+
+	mu     sync.Mutex
+	faults int
+	bytes  int64 // of bodies of parts that were passed on
+	puts   int
+}
+
+// set prepares the proxy for a case.
+func (p *proxy) set(judge func(r *http.Request) fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.judge, p.faults, p.bytes, p.puts = judge, 0, 0, 0
+}
+
+func (p *proxy) counts() (faults, puts int, bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faults, p.puts, p.bytes
+}
+
+func isPart(r *http.Request) bool {
+	return r.Method == http.MethodPut && strings.Contains(r.URL.RawQuery, "partNumber=")
+}
+
+func isEnd(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.Contains(r.URL.RawQuery, "uploadId=")
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	f := none
+	if p.judge != nil {
+		f = p.judge(r)
+	}
+	if f != none {
+		p.faults++
+	}
+	if isPart(r) {
+		p.puts++
+	}
+	call := p.call
+	p.mu.Unlock()
+	r.Body = &watched{r.Body, p, isPart(r), f, r.ContentLength / 2}
+	switch f {
+	case late:
+		time.Sleep(100 * time.Millisecond)
+	case broken:
+		http.Error(w, "<Error><Code>InternalError</Code><Message>We encountered an internal error. Please try again.</Message></Error>", 500)
+		return
+	case slowDown:
+		http.Error(w, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>", 503)
+		return
+	case swallowed:
+		panic(http.ErrAbortHandler)
+	case silent:
+		// Long enough that the device gives up first: a handler that does not
+		// read does not see that.
+		time.Sleep(4 * time.Second)
+		panic(http.ErrAbortHandler)
+	case lost:
+		w = &deaf{header: http.Header{}}
+		defer panic(http.ErrAbortHandler)
+	case hook:
+		call()
+	}
+	(&httputil.ReverseProxy{
+		Rewrite: func(o *httputil.ProxyRequest) {
+			o.Out.URL.Scheme, o.Out.URL.Host, o.Out.Host = "http", p.to.Load().(string), o.In.Host
+		},
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}).ServeHTTP(w, r)
+}
+
+// deaf hears no answer.
+type deaf struct{ header http.Header }
+
+func (d *deaf) Header() http.Header         { return d.header }
+func (d *deaf) Write(p []byte) (int, error) { return len(p), nil }
+func (d *deaf) WriteHeader(int)             {}
+
+// watched counts a body, changes a byte of it or ends it.
+type watched struct {
+	io.ReadCloser
+	p    *proxy
+	part bool
+	f    fault
+	left int64 // to where the fault is
+}
+
+func (b *watched) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.part {
+		b.p.mu.Lock()
+		b.p.bytes += int64(n)
+		b.p.mu.Unlock()
+	}
+	before := b.left
+	b.left -= int64(n)
+	if before > 0 && b.left <= 0 && n > 0 {
+		switch b.f {
+		case damaged:
+			p[n-1] ^= 1
+		case cut:
+			return 0, io.ErrUnexpectedEOF
+		}
+	}
+	return n, err
+}
