@@ -67,7 +67,7 @@ fuzz() {
 
 bench() { (cd bench && go run ./vend "$@" && go run ./start) && (cd bench/policy && go run .); }
 
-crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 30m -v ./story/power/... "$@"; }
+crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 30m -v ./story/power/... ./story/device/... "$@"; }
 
 case "${1:-}" in
 demo | build | fuzz | bench | crash) verb=$1; shift; "$verb" "$@" ;;
