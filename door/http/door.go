@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -100,7 +101,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		w.WriteHeader(http.StatusContinue)
 	}
-	r.Body = &steady{r.Body, http.NewResponseController(w)}
+	r.Body = &steady{r.Body, http.NewResponseController(w), patience}
 	x.path, x.query = splitURI(r)
 	if r.URL.Path == "/_strait/health" {
 		w.Header().Set("Content-Type", "application/json")
@@ -299,13 +300,18 @@ func (d *Door) fail(x *exchange, p protocol, err error) {
 // drain reads what is left of a body after an early answer, up to a bound that
 // is narrow for strangers, so that the client gets the answer and not a broken
 // pipe (over TLS, Python's clients do not look for it then); net/http closes the
-// connection when more is left. A client that waits for 100-continue sends
-// nothing: its body must not be touched, or it would be asked for.
+// connection when more is left.
 func (x *exchange) drain(most int64) {
-	if strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") {
+	body, ok := x.r.Body.(*steady)
+	if !ok || !strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") {
+		io.CopyN(io.Discard, x.r.Body, most)
 		return
 	}
-	io.CopyN(io.Discard, x.r.Body, most)
+	// A client that waits for 100-continue has its answer now and sends nothing.
+	// But botocore loses patience after a second, and is sending by then.
+	_ = body.control.Flush()
+	body.patience = time.Second
+	io.CopyN(io.Discard, body, most)
 }
 
 // recover turns a panic into one failed request: others must not suffer.

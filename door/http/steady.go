@@ -17,12 +17,13 @@ const patience = 60 * time.Second
 // A steady body fails when the client stops sending.
 type steady struct {
 	io.ReadCloser
-	control *http.ResponseController
+	control  *http.ResponseController
+	patience time.Duration
 }
 
 func (s *steady) Read(p []byte) (int, error) {
 	// Not every ResponseWriter has deadlines (tests' do not); then there is none.
-	_ = s.control.SetReadDeadline(time.Now().Add(patience))
+	_ = s.control.SetReadDeadline(time.Now().Add(s.patience))
 	n, err := s.ReadCloser.Read(p)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = strait.Errorf(strait.Invalid, "request timeout", "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.")
