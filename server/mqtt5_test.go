@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 
 	"strait"
@@ -94,7 +95,8 @@ func (y *yard) dial(id string) (*guest, context.Context) {
 		y.Fatal(err)
 	}
 	g := &guest{T: y.T, got: make(chan *paho.Publish, 100), left: make(chan *paho.Disconnect, 1)}
-	g.c = paho.NewClient(paho.ClientConfig{Conn: nc, ClientID: id,
+	// Without the wrapping its ping may go out in the middle of another packet.
+	g.c = paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(nc), ClientID: id,
 		OnPublishReceived:  []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) { g.got <- p.Packet; return true, nil }},
 		OnServerDisconnect: func(d *paho.Disconnect) { g.left <- d },
 	})
