@@ -51,6 +51,8 @@ test_() {
   if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; then race=(-race); else say "no C compiler: tests run without the race detector"; fi
   # Rooms with the race detector; stories, which drive built binaries, without.
   go test "${race[@]}" -timeout 12m "$@" $(go list ./... | grep -v '^strait/story')
+  # What the race detector cannot judge: memory and allocations of decisions.
+  go test -timeout 5m "$@" -run '^(TestFloodMemory|TestGuardAllocatesNothing)$' ./authz
   # With -v they say which clients they drove, and each step.
   go test -timeout 12m -v "$@" ./story
   go test -timeout 12m "$@" $(go list ./story/... | grep -v '^strait/story$')

@@ -40,7 +40,7 @@ c.disconnect().result(10)
 func TestAwscrt(t *testing.T) {
 	const python = "/usr/bin/python3" // Debian's, which is the one that has python3-awscrt
 	if err := exec.Command(python, "-c", "import awscrt").Run(); err != nil {
-		t.Skip("awscrt is not installed")
+		missing(t, "awscrt")
 	}
 	h := open(t, mqtt.Limits{})
 	tlsAddr, server, device := h.tlsListener()
