@@ -304,7 +304,7 @@ func ofVersion(action strait.Action, version string) strait.Action {
 }
 
 func (k s3Desk) deleteObject(ctx context.Context, _ Call, in *deleteObjectInput) (*Nothing, error) {
-	return nil, k.store.Delete(ctx, in.Bucket, in.Key)
+	return nil, k.store.Delete(ctx, in.Bucket, in.Key, object.DeleteOptions{})
 }
 
 type readInput struct {

@@ -260,7 +260,7 @@ func (k s3Desk) deleteObjects(ctx context.Context, c Call, in *deleteObjectsInpu
 			out.Error = append(out.Error, deleteErrorXML{o.Key, "NoSuchVersion", "Versions are not kept here."})
 			continue
 		}
-		if err := k.store.Delete(ctx, in.Bucket, o.Key); err != nil {
+		if err := k.store.Delete(ctx, in.Bucket, o.Key, object.DeleteOptions{}); err != nil {
 			out.Error = append(out.Error, deleteErrorXML{o.Key, "InternalError", plainly(err)})
 			continue
 		}

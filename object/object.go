@@ -16,7 +16,7 @@
 //	              "part size", "digest", "incomplete body", "object size",
 //	              "checksum algorithm", "checksum type"
 //	TooLarge      "object", "metadata", "tags"
-//	Precondition  "if-none-match", "if-match"
+//	Precondition  "if-none-match", "if-match", "modified"
 //	Unavailable   "disk", "store" (closed)
 //	Internal      "damaged object"
 package object
@@ -25,6 +25,8 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"strait/state"
 )
 
 // Limits that every home keeps (AWS's, s3-upload.md section 3).
@@ -91,6 +93,36 @@ type PutOptions struct {
 	Size        int64
 	IfNoneMatch bool   // only when there is no such object yet
 	IfMatch     string // only when the object has this ETag; "" for no condition
+	Also        Also
+}
+
+// An Also returns facts that shall be true together with a change of an object:
+// of the new one as it is about to become visible, or of the old one as it goes.
+// It may be called several times for one change, only the last of them counts;
+// it must not block, nor call the Store, and its writes expect nothing. nil is
+// for none.
+//
+// A home that cannot write both at once writes the facts before it returns; it
+// says in its own words what a crash in between may lose.
+type Also func(Info) []state.Write
+
+// Writes calls a, which may be nil.
+func (a Also) Writes(i Info) []state.Write {
+	if a == nil {
+		return nil
+	}
+	return a(i)
+}
+
+// DeleteOptions say which object may be deleted; the zero value: any.
+type DeleteOptions struct {
+	// IfMatch: only when the object has this ETag, "*" for any. A missing
+	// object then is NotFound "key", for "*" Precondition "if-match".
+	IfMatch string
+	// Modified: only when that is when it was last modified; otherwise
+	// Precondition "modified", for a missing object, too. Zero for no condition.
+	Modified time.Time
+	Also     Also
 }
 
 // A Reader reads one version of an object: the one that was there at Get,
@@ -159,8 +191,9 @@ type Store interface {
 	// SetTags gives an object other tags, none with nil. Nothing else of it
 	// changes, not even Modified.
 	SetTags(ctx context.Context, bucket, key string, tags map[string]string) error
-	// Delete removes an object; a missing one is no error.
-	Delete(ctx context.Context, bucket, key string) error
+	// Delete removes an object; a missing one is no error, unless o has
+	// conditions.
+	Delete(ctx context.Context, bucket, key string, o DeleteOptions) error
 	List(ctx context.Context, bucket string, q Query) (Page, error)
 
 	CreateUpload(ctx context.Context, bucket, key string, o UploadOptions) (Upload, error)

@@ -49,6 +49,8 @@ type CompleteOptions struct {
 	Size        int64
 	IfNoneMatch bool   // as in PutOptions, judged here and not at CreateUpload
 	IfMatch     string // as in PutOptions
+	// Also is not called when the upload was completed before.
+	Also Also
 }
 
 // A PartPage is one page of an upload's parts, sorted by number.

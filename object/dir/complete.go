@@ -45,7 +45,7 @@ func (s *Store) Complete(ctx context.Context, bucket, key, id string, parts []ob
 		}
 		m.modified = s.clock()
 		t := tombstone{at: m.modified, name: bucket + "\x00" + key, parts: list, complete: true, manifest: *m}
-		err = s.place(ctx, bucket, key, m, condition{o.IfNoneMatch, o.IfMatch},
+		err = s.place(ctx, bucket, key, m, condition{o.IfNoneMatch, o.IfMatch}, o.Also,
 			state.Write{Key: u.key, Delete: true, Expect: state.At(u.revision)},
 			state.Write{Key: tombstoneKey(u.id), Value: t.encode(), Expect: state.Absent()})
 		if errors.Is(err, state.ErrConflict) {

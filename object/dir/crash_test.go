@@ -163,7 +163,7 @@ func TestPowerFails(t *testing.T) {
 					mu.Lock()
 					delete(answered, key)
 					mu.Unlock()
-					s.Delete(context.WithoutCancel(ctx), "bucket", key)
+					s.Delete(context.WithoutCancel(ctx), "bucket", key, object.DeleteOptions{})
 				}
 			}
 		})

@@ -91,7 +91,7 @@ func TestDamagedRecord(t *testing.T) {
 	if err := h.Check(t.Context(), func(object.Problem) { found++ }); err != nil || found != 1 {
 		t.Errorf("check: found %d, %v", found, err)
 	}
-	if err := h.Delete(t.Context(), "bucket", "bad"); err != nil {
+	if err := h.Delete(t.Context(), "bucket", "bad", object.DeleteOptions{}); err != nil {
 		t.Error(err)
 	}
 	h.check()

@@ -141,7 +141,7 @@ func FuzzKey(f *testing.F) {
 			}
 		}
 		for key := range stored {
-			if err := s.Delete(ctx, "bucket", key); err != nil {
+			if err := s.Delete(ctx, "bucket", key, object.DeleteOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -43,7 +43,7 @@ func (s *Store) Put(ctx context.Context, bucket, key string, r io.Reader, o obje
 	m := &manifest{version: b.seed, size: b.size, etag: hex.EncodeToString(b.md5[:]), modified: s.clock(),
 		meta: o.Meta, checksum: b.checksum, extents: b.extents}
 	for {
-		err = s.place(ctx, bucket, key, m, c)
+		err = s.place(ctx, bucket, key, m, c, o.Also)
 		if !errors.Is(err, state.ErrConflict) {
 			break
 		}
@@ -108,7 +108,7 @@ func (s *Store) present(ctx context.Context, bucket, key string, c condition) (o
 
 // place puts m under its name, together with more writes, if c holds. With
 // state.ErrConflict something has changed meanwhile and it may be tried again.
-func (s *Store) place(ctx context.Context, bucket, key string, m *manifest, c condition, more ...state.Write) error {
+func (s *Store) place(ctx context.Context, bucket, key string, m *manifest, c condition, also object.Also, more ...state.Write) error {
 	s.bucketGate.RLock()
 	defer s.bucketGate.RUnlock()
 	o, err := s.present(ctx, bucket, key, c)
@@ -116,6 +116,7 @@ func (s *Store) place(ctx context.Context, bucket, key string, m *manifest, c co
 		return err
 	}
 	w := state.Write{Key: objectKey(bucket, key), Value: m.encode(), Expect: o.expect()}
+	more = append(more, also.Writes(m.info(bucket, key))...)
 	// From here on the caller's going away must not make the outcome unclear.
 	if _, err := s.facts.Apply(context.WithoutCancel(ctx), append(more, w)...); err != nil {
 		return err
@@ -201,7 +202,7 @@ func (s *Store) SetTags(ctx context.Context, bucket, key string, tags map[string
 }
 
 // Delete implements object.Store.
-func (s *Store) Delete(ctx context.Context, bucket, key string) error {
+func (s *Store) Delete(ctx context.Context, bucket, key string, c object.DeleteOptions) error {
 	if err := object.ValidKey(key); err != nil {
 		return err
 	}
@@ -211,11 +212,14 @@ func (s *Store) Delete(ctx context.Context, bucket, key string) error {
 	defer s.calls.Done()
 	for {
 		o, err := s.present(ctx, bucket, key, condition{})
+		if err == nil {
+			err = o.mayGo(c)
+		}
 		if err != nil || !o.there {
 			return err
 		}
 		w := state.Write{Key: objectKey(bucket, key), Delete: true, Expect: o.expect()}
-		_, err = s.facts.Apply(context.WithoutCancel(ctx), w)
+		_, err = s.facts.Apply(context.WithoutCancel(ctx), append(c.Also.Writes(o.manifest.info(bucket, key)), w)...)
 		if errors.Is(err, state.ErrConflict) {
 			continue
 		}
@@ -224,6 +228,23 @@ func (s *Store) Delete(ctx context.Context, bucket, key string) error {
 		}
 		return err
 	}
+}
+
+// mayGo tells whether what is there may be deleted.
+func (o old) mayGo(c object.DeleteOptions) error {
+	switch {
+	case !c.Modified.IsZero() && (!o.there || !o.manifest.modified.Equal(c.Modified)):
+		return strait.Errorf(strait.Precondition, "modified", "the object was modified meanwhile")
+	case c.IfMatch == "" || c.IfMatch == "*" && o.there:
+		return nil
+	case c.IfMatch == "*":
+		return strait.Errorf(strait.Precondition, "if-match", "there is no such object")
+	case !o.there:
+		return noKey()
+	case o.manifest.etag != c.IfMatch:
+		return strait.Errorf(strait.Precondition, "if-match", "the object has another ETag")
+	}
+	return nil
 }
 
 func noKey() error {

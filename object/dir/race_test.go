@@ -107,7 +107,7 @@ func TestUploadCallsCutIn(t *testing.T) {
 			}
 			// No part is left that belongs to nothing.
 			s.Abort(t.Context(), "bucket", "k", u.ID)
-			if err := s.Delete(t.Context(), "bucket", "k"); err != nil {
+			if err := s.Delete(t.Context(), "bucket", "k", object.DeleteOptions{}); err != nil {
 				t.Error(err)
 			}
 			if left, err := facts.List(t.Context(), "object/p/", "", 0); err != nil || len(left) > 0 {

@@ -127,7 +127,7 @@ func TestSpaceComesBack(t *testing.T) {
 		name string
 		do   func() error
 	}{
-		{"delete", func() error { h.put("k", big); return h.Delete(ctx, "bucket", "k") }},
+		{"delete", func() error { h.put("k", big); return h.Delete(ctx, "bucket", "k", object.DeleteOptions{}) }},
 		{"overwrite", func() error { h.put("k", big); h.put("k", nil); return nil }},
 		{"broken off", func() error {
 			body := io.MultiReader(bytes.NewReader(big), brokenBody{})
@@ -147,7 +147,7 @@ func TestSpaceComesBack(t *testing.T) {
 		{"abort old", func() error { upload(); _, err := h.AbortOlder(ctx, time.Now().Add(time.Hour)); return err }},
 		{"delete bucket", func() error {
 			upload()
-			if err := h.Delete(ctx, "bucket", "k"); err != nil {
+			if err := h.Delete(ctx, "bucket", "k", object.DeleteOptions{}); err != nil {
 				return err
 			}
 			return errors.Join(h.DeleteBucket(ctx, "bucket"), h.CreateBucket(ctx, "bucket", ""))
@@ -164,7 +164,7 @@ func TestSpaceComesBack(t *testing.T) {
 				return err
 			}
 			h.holds("u", big)
-			return h.Delete(ctx, "bucket", "u")
+			return h.Delete(ctx, "bucket", "u", object.DeleteOptions{})
 		}},
 		{"deleted while read", func() error {
 			h.put("k", big)
@@ -172,7 +172,7 @@ func TestSpaceComesBack(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if err := h.Delete(ctx, "bucket", "k"); err != nil {
+			if err := h.Delete(ctx, "bucket", "k", object.DeleteOptions{}); err != nil {
 				return err
 			}
 			if h.blocks() < int64(len(big)) {
@@ -216,7 +216,7 @@ func TestHolesAreGivenBack(t *testing.T) {
 	h.put("k", make([]byte, 4<<20))
 	h.put("after", []byte("small"))
 	full := h.blocks()
-	if err := h.Delete(t.Context(), "bucket", "k"); err != nil {
+	if err := h.Delete(t.Context(), "bucket", "k", object.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if now := h.blocks(); now > full-3<<20 {
@@ -270,7 +270,7 @@ func TestReopen(t *testing.T) {
 	h.check()
 	for key, b := range want {
 		h.holds(key, b)
-		if err := h.Delete(ctx, "bucket", key); err != nil {
+		if err := h.Delete(ctx, "bucket", key, object.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
 	}

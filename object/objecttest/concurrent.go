@@ -41,7 +41,7 @@ func concurrent(s *stage) {
 				key := fmt.Sprint("k", r.IntN(4))
 				switch r.IntN(8) {
 				case 0:
-					if err := s.Delete(s.ctx, "bucket", key); err != nil {
+					if err := s.Delete(s.ctx, "bucket", key, object.DeleteOptions{}); err != nil {
 						s.Errorf("delete: %v", err)
 					}
 				case 1, 2, 3:

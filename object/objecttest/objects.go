@@ -41,7 +41,7 @@ func bucketNotEmpty(s *stage) {
 	u := s.begin("b", object.UploadOptions{})
 	s.part(u, 1, []byte("x"))
 	s.refused("delete", s.DeleteBucket(s.ctx, "bucket"), strait.Conflict, "bucket not empty")
-	if err := s.Delete(s.ctx, "bucket", "a"); err != nil {
+	if err := s.Delete(s.ctx, "bucket", "a", object.DeleteOptions{}); err != nil {
 		s.Fatal(err)
 	}
 	// An open upload does not hold it, and is gone when the name comes back.
@@ -72,11 +72,11 @@ func putGet(s *stage) {
 			s.Errorf("head: got %+v, %v, want %+v", head, err, info)
 		}
 		s.holds(key, b)
-		if err := s.Delete(s.ctx, "bucket", key); err != nil {
+		if err := s.Delete(s.ctx, "bucket", key, object.DeleteOptions{}); err != nil {
 			s.Error(err)
 		}
 		s.absent(key)
-		if err := s.Delete(s.ctx, "bucket", key); err != nil {
+		if err := s.Delete(s.ctx, "bucket", key, object.DeleteOptions{}); err != nil {
 			s.Errorf("delete what is missing: %v", err)
 		}
 	}
@@ -110,7 +110,7 @@ func refusedKeys(s *stage) {
 	s.refused("head", err, strait.Invalid, "key")
 	_, _, err = s.Get(s.ctx, "bucket", long)
 	s.refused("get", err, strait.Invalid, "key")
-	s.refused("delete", s.Delete(s.ctx, "bucket", long), strait.Invalid, "key")
+	s.refused("delete", s.Delete(s.ctx, "bucket", long, object.DeleteOptions{}), strait.Invalid, "key")
 	_, err = s.Upload(s.ctx, "bucket", long, strings.Repeat("0", 32))
 	s.refused("upload", err, strait.Invalid, "key")
 	_, err = s.Head(s.ctx, long, "k")
@@ -130,7 +130,7 @@ func missing(s *stage) {
 	s.refused("head", err, strait.NotFound, "bucket")
 	_, _, err = s.Get(s.ctx, "nowhere", "k")
 	s.refused("get", err, strait.NotFound, "bucket")
-	s.refused("delete", s.Delete(s.ctx, "nowhere", "k"), strait.NotFound, "bucket")
+	s.refused("delete", s.Delete(s.ctx, "nowhere", "k", object.DeleteOptions{}), strait.NotFound, "bucket")
 	_, err = s.List(s.ctx, "nowhere", object.Query{})
 	s.refused("list", err, strait.NotFound, "bucket")
 	_, err = s.CreateUpload(s.ctx, "nowhere", "k", object.UploadOptions{})
@@ -227,7 +227,7 @@ func digests(s *stage) {
 				s.Errorf("head: got %+v, want %+v", head.Checksum, info.Checksum)
 			}
 		}
-		if err := s.Delete(s.ctx, "bucket", "k"); err != nil {
+		if err := s.Delete(s.ctx, "bucket", "k", object.DeleteOptions{}); err != nil {
 			s.Fatal(err)
 		}
 	}
@@ -285,7 +285,7 @@ func readWhileChanged(s *stage) {
 	for _, change := range []func() error{
 		func() error { s.put("k", old); return nil },
 		func() error { s.put("k", s.bytes(1000)); return nil },
-		func() error { return s.Delete(s.ctx, "bucket", "k") },
+		func() error { return s.Delete(s.ctx, "bucket", "k", object.DeleteOptions{}) },
 	} {
 		s.put("k", old)
 		_, r, err := s.Get(s.ctx, "bucket", "k")

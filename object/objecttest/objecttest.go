@@ -36,6 +36,8 @@ func Run(t *testing.T, open func(t *testing.T) object.Store) {
 		{"Sizes", sizes},
 		{"Digests", digests},
 		{"Conditions", conditions},
+		{"DeleteConditions", deleteConditions},
+		{"Also", also},
 		{"Metadata", metadata},
 		{"Tags", tags},
 		{"ReadWhileChanged", readWhileChanged},
