@@ -64,8 +64,10 @@ func descendants(pid int) []int {
 }
 
 // Memory is fields of /proc/PID/status in KiB, such as VmRSS and RssAnon.
-func (h *House) Memory() (map[string]int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.cmd.Process.Pid))
+func (h *House) Memory() (map[string]int, error) { return memory(h.cmd.Process.Pid) }
+
+func memory(pid int) (map[string]int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return nil, err
 	}
@@ -94,4 +96,27 @@ func Machine() string {
 	load, _ := os.ReadFile("/proc/loadavg")
 	return fmt.Sprintf("%d cores of %s, %s, load %s; only ratios within this run mean something",
 		runtime.NumCPU(), model, runtime.Version(), strings.Join(strings.Fields(string(load) + " ? ? ?")[:3], " "))
+}
+
+// Running is the processor time that the threads of a process have used, to
+// the nanosecond; threads that have ended are not in it.
+func Running(pid int) (sum time.Duration) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		if fields := strings.Fields(string(b)); len(fields) > 0 {
+			n, _ := strconv.ParseInt(fields[0], 10, 64)
+			sum += time.Duration(n)
+		}
+	}
+	return sum
+}
+
+// Resident is what a process holds of the machine's memory, in KiB.
+func Resident(pid int) (int, error) {
+	m, err := memory(pid)
+	return m["VmRSS"], err
 }
