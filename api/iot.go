@@ -22,6 +22,7 @@ func IoT(d *identity.Directory, a *ca.Authority, rules *rule.Engine, auth *authz
 	s.Operations = append(s.Operations, k.things()...)
 	s.Operations = append(s.Operations, k.certificates()...)
 	s.Operations = append(s.Operations, k.policies()...)
+	s.Operations = append(s.Operations, k.aliases()...)
 	s.Operations = append(s.Operations, k.topicRules()...)
 	s.Operations = append(s.Operations, k.destinations()...)
 	s.Operations = append(s.Operations, k.simulations()...)

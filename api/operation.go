@@ -39,6 +39,8 @@ type View interface {
 	User(name string) (*identity.User, error)
 	AccessKey(id string) *identity.AccessKey
 	CertificateByID(id string) *identity.CertificateRecord
+	Thing(name string) (*identity.Thing, error)
+	RoleAlias(name string) (*identity.RoleAlias, error)
 }
 
 // A Call is what the running operation may know about its request.

@@ -174,6 +174,8 @@ func thingOf(c *identity.Caller) string {
 	switch {
 	case c.ClientID != "":
 		return c.ClientID
+	case c.Thing != "":
+		return c.Thing
 	case c.Session != nil:
 		return c.Session.Name
 	}

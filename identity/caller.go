@@ -22,6 +22,7 @@ type Caller struct {
 
 	Certificate *x509.Certificate // the device's, when it proved itself with one
 	ClientID    string            // of an MQTT connection
+	Thing       string            // which the caller says it is, where there is no client id; for traces
 	Domain      string            // the server name the client asked for by TLS
 
 	SourceARN strait.ARN // what a Service acts for, such as a topic rule

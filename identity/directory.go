@@ -37,6 +37,7 @@ type Directory struct {
 	certs     table[CertificateRecord]
 	policies  table[IoTPolicy]
 	resources table[ResourcePolicy]
+	aliases   table[RoleAlias]
 
 	sessions parseCache
 
@@ -59,8 +60,9 @@ func Open(ctx context.Context, store state.Store, place strait.Place, now func()
 	d.certs.init("certificate")
 	d.policies.init("iotpolicy")
 	d.resources.init("resource")
+	d.aliases.init("rolealias")
 	loaders := []func(state.Fact) (bool, error){
-		d.users.load, d.keys.load, d.roles.load, d.managed.load, d.things.load, d.certs.load, d.policies.load, d.resources.load,
+		d.users.load, d.keys.load, d.roles.load, d.managed.load, d.things.load, d.certs.load, d.policies.load, d.resources.load, d.aliases.load,
 	}
 	for _, f := range facts {
 		known := false

@@ -96,6 +96,7 @@ func (c *Config) certificateNames() []string {
 		}
 	}
 	add("localhost")
+	add("credentials.localhost") // OpenSSL does not take *.localhost
 	add("127.0.0.1")
 	add("::1")
 	return out

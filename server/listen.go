@@ -65,7 +65,7 @@ func webTLS(cert tls.Certificate) *tls.Config {
 	asking := askingTLS(cert)
 	plain.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if slices.Contains(hello.SupportedProtos, alpnMQTT) || slices.Contains(hello.SupportedProtos, alpnHTTP) ||
-			strings.Contains(hello.ServerName, ".credentials.iot.") {
+			strings.Contains(hello.ServerName, ".credentials.iot.") || strings.HasPrefix(hello.ServerName, "credentials.") {
 			return asking, nil
 		}
 		return nil, nil

@@ -199,6 +199,7 @@ func (s *Server) services() []api.Service {
 		s.sts, s.lambda, s.iotdata, s.iot, s.s3,
 		api.IAM(s.directory),
 		api.Strait(s.directory, s.authorizer),
+		api.Provider(s.directory, s.authorizer, s.issuer, s.cfg.Now),
 	}
 }
 

@@ -39,6 +39,7 @@ var probes = map[string][]string{
 	"mosquitto": {"sh", "-c", "command -v mosquitto_pub stdbuf >/dev/null && mosquitto_sub --help | grep version"},
 	"mqtt-js":   {"sh", "-c", `cd node && node -e "console.log('MQTT.js', require('./node_modules/mqtt/package.json').version)"`},
 	"node-iot":  {"sh", "-c", `cd node && node -e "require('aws-iot-device-sdk-v2'); console.log('aws-iot-device-sdk-v2', require('./node_modules/aws-iot-device-sdk-v2/package.json').version, 'on node', process.version)"`},
+	"curl":      {"curl", "--version"},
 	"namespace": {"sh", "-c", "unshare -mn true && ip -V && unshare --version"},
 }
 

@@ -59,7 +59,7 @@ func raise(e *testscript.Env, bin string) error {
 		Data:  filepath.Join(e.WorkDir, ".data"),
 		Place: strait.Place{Region: "ap-northeast-1", Account: "123456789012"},
 		Hosts: []string{"localhost"},
-		MQTT:  []string{"127.0.0.1:0"}, HTTPS: []string{"127.0.0.1:0"},
+		MQTT:  []string{"127.0.0.1:0"}, HTTPS: []string{"127.0.0.1:0"}, HTTPSCert: []string{"127.0.0.1:0"},
 		Now: c.now,
 		Log: slog.New(slog.NewTextHandler(logged{e.T()}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
@@ -93,6 +93,10 @@ func settle(e *testscript.Env, r server.Ready, bin string) error {
 	if err != nil {
 		return err
 	}
+	_, certs, err := net.SplitHostPort(r.HTTPSCert[0])
+	if err != nil {
+		return err
+	}
 	modules, err := filepath.Abs("node/node_modules")
 	if err != nil {
 		return err
@@ -105,7 +109,7 @@ func settle(e *testscript.Env, r server.Ready, bin string) error {
 	for name, value := range map[string]string{
 		"PATH":             bin + string(filepath.ListSeparator) + os.Getenv("PATH"),
 		"HOME":             e.WorkDir,
-		"AWS_ENDPOINT_URL": "https://localhost:" + https, "HTTPS_PORT": https, "MQTT_PORT": mqtt, "STRAIT_MQTT_ENDPOINT": "localhost:" + mqtt,
+		"AWS_ENDPOINT_URL": "https://localhost:" + https, "HTTPS_PORT": https, "CERT_PORT": certs, "MQTT_PORT": mqtt, "STRAIT_MQTT_ENDPOINT": "localhost:" + mqtt,
 		"AWS_REGION": r.Region, "AWS_DEFAULT_REGION": r.Region, "REGION": r.Region, "ACCOUNT": r.Account,
 		"AWS_SHARED_CREDENTIALS_FILE": credentials, "AWS_CONFIG_FILE": filepath.Join(e.WorkDir, ".aws-config"),
 		"AWS_PROFILE": "default", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1", "AWS_PAGER": "",

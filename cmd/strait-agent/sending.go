@@ -27,7 +27,7 @@ type sendFlags struct {
 
 	Bucket      string `help:"Where the function's answer does not say it."`
 	Region      string `env:"AWS_REGION" help:"Where the function's answer does not say it."`
-	S3Endpoint  string `name:"s3-endpoint" help:"URL of S3, instead of what the function's answer says."`
+	S3Endpoint  string `name:"s3-endpoint" env:"AWS_ENDPOINT_URL_S3,AWS_ENDPOINT_URL" help:"URL of S3, instead of what the function's answer says."`
 	PartSize    int64  `help:"Bytes of a part, at least 5242880; default: adapted to the link."`
 	Concurrency int    `help:"How many parts are under way at once; default: adapted to the link."`
 

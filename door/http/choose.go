@@ -45,6 +45,8 @@ func (d *Door) byHost(x *exchange, host string) string {
 		case l == "s3" || strings.HasPrefix(l, "s3-"):
 			x.bucket = strings.Join(labels[:i], ".")
 			return "s3"
+		case i == 1 && l == "credentials" && len(labels) > 2 && labels[2] == "iot":
+			return "credentials" // <endpoint>.credentials.iot.<region>...
 		case i == 1 && l == "iot":
 			return "iotdata" // <endpoint>-ats.iot.<region>..., data.iot...
 		case i > 0:
@@ -61,6 +63,8 @@ func (d *Door) byPath(x *exchange, host string) string {
 	case x.path == "/" && (x.r.Method == http.MethodPost && strings.HasPrefix(x.r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") ||
 		x.query.get("Action") != ""):
 		return "sts"
+	case strings.HasPrefix(x.path, "/role-aliases/") && strings.HasSuffix(x.path, "/credentials"):
+		return "credentials"
 	case strings.HasPrefix(x.path, "/topics/"):
 		return "iotdata"
 	case strings.HasPrefix(x.path, "/2015-03-31/functions"):

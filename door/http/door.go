@@ -185,7 +185,7 @@ func (d *Door) serve(x *exchange, p protocol) (any, *api.Operation, error) {
 // identify proves the caller and prepares the body that goes with the proof.
 func (d *Door) identify(x *exchange) (api.Caller, error) {
 	s3 := x.service.Protocol == "rest-xml"
-	if x.claim == nil && x.service.Name == "iotdata" && x.r.TLS != nil && len(x.r.TLS.PeerCertificates) > 0 {
+	if x.claim == nil && (x.service.Name == "iotdata" || x.service.Name == "credentials") && x.r.TLS != nil && len(x.r.TLS.PeerCertificates) > 0 {
 		c, err := d.Certified(x.r.TLS.PeerCertificates[0])
 		return d.known(x, c), err
 	}

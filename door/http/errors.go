@@ -109,6 +109,19 @@ var restCodes = map[string]codes{
 		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
 		strait.Unavailable:     {"": {"ServiceUnavailableException", unavailable}},
 	},
+	// What the credentials provider says is iot-shadow-and-data.md, section 7;
+	// only the first of its types is known, the others are those of IoT.
+	"credentials": {
+		strait.Internal:        {"": {"InternalFailureException", internal}},
+		strait.Invalid:         {"": {"InvalidRequestException", badRequest}},
+		strait.Unauthenticated: {"": {"AccessDeniedException", forbidden}},
+		strait.Denied:          {"": {"AccessDeniedException", forbidden}},
+		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}},
+		strait.TooLarge:        {"": {"InvalidRequestException", badRequest}},
+		strait.Limit:           {"": {"LimitExceededException", http.StatusTooManyRequests}},
+		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+		strait.Unavailable:     {"": {"ServiceUnavailableException", unavailable}},
+	},
 	"lambda": {
 		strait.Internal: {"": {"ServiceException", internal}},
 		strait.Invalid: {

@@ -117,6 +117,16 @@ func (restJSON) fail(x *exchange, e *strait.Error) {
 			// AWS says no more than this here; ours adds the id of the decision.
 			doc["message"] = "Forbidden"
 		}
+	case "credentials":
+		// The provider's own sentences, and beside them what is behind them.
+		switch {
+		case e.Kind == strait.Denied && e.Thing == "action":
+			doc["message"], doc["reason"] = "Access Denied", e.Message
+		case e.Kind == strait.Unauthenticated:
+			doc["message"], doc["reason"] = "Certificate is invalid on this endpoint", e.Message
+		case e.Detail["Reason"] != "":
+			doc["reason"] = e.Detail["Reason"]
+		}
 	case "iot":
 		for _, k := range []string{"resourceId", "resourceArn"} {
 			if s := e.Detail[k]; s != "" {
