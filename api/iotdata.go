@@ -16,9 +16,9 @@ func IoTData(m *MQTT) Service {
 	k := dataDesk{m}
 	return Service{
 		Name: "iotdata", Scopes: []string{"iotdata", "iotdevicegateway"}, Protocol: "rest-json",
-		Operations: []Operation{
+		Operations: append([]Operation{
 			op("Publish", "POST /topics/{topic+}", k.mayPublish, k.publish),
-		},
+		}, k.shadows()...),
 	}
 }
 
@@ -71,7 +71,7 @@ func (k dataDesk) mayPublish(_ context.Context, v View, _ *Caller, in *PublishIn
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTopic(in.Topic); err != nil {
+	if err := mayRetain(in.Topic, retain); err != nil {
 		return nil, err
 	}
 	asks := ask(rowPublish.action, rowPublish.arn(v.Place(), in.Topic))
@@ -87,7 +87,7 @@ func (k dataDesk) publish(ctx context.Context, c Call, in *PublishInput) (*publi
 	if err != nil {
 		return nil, err
 	}
-	wait, err := k.m.Broker.Publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace, Hops: in.hops, Principal: c.Caller.ID, Properties: in.properties})
+	wait, err := k.m.publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace, Hops: in.hops, Principal: c.Caller.ID, Properties: in.properties}, nil)
 	if err == nil && wait != nil {
 		err = wait(ctx)
 	}

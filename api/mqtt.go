@@ -17,6 +17,7 @@ import (
 	"strait/identity"
 	"strait/policy"
 	"strait/rule"
+	"strait/shadow"
 )
 
 // A messageRow is one row of the table that MQTT and HTTP publishing share:
@@ -44,6 +45,7 @@ type MQTT struct {
 	Authorizer *authz.Authorizer
 	Broker     *broker.Broker
 	Rules      *rule.Engine
+	Shadows    *shadow.Engine
 	Now        func() time.Time
 	Log        *slog.Logger
 
@@ -83,6 +85,8 @@ type Connection struct {
 	version int    // and the version number
 	stop    chan struct{}
 	once    sync.Once
+
+	shadows inFlight
 
 	noted map[string]bool // topics of which it is recorded that no rule takes them
 }
@@ -312,6 +316,9 @@ func checkTopic(topic string) error {
 		return err
 	}
 	if len(topic) > 0 && topic[0] == '$' && !hasPrefix(topic, "$aws/rules/") {
+		if _, ok := shadowTopic(topic); ok {
+			return nil
+		}
 		return strait.Errorf(strait.Denied, "reserved topic", "the topic %s is reserved", topic)
 	}
 	return nil
@@ -384,7 +391,7 @@ func (c *Connection) Publish(ctx context.Context, m *broker.Message) (wait func(
 	} else if traced {
 		c.m.Authorizer.Recorder.Event(trace, m.Publisher, "Publish", "no rule matches the topic "+topic, false)
 	}
-	return c.m.Broker.Publish(ctx, m)
+	return c.m.publish(ctx, m, &c.shadows)
 }
 
 // first tells whether this is the first message to topic on this connection

@@ -33,10 +33,17 @@ type yard struct {
 
 func raise(t *testing.T, limits, document string) *yard {
 	t.Helper()
-	s, err := server.Start(t.Context(), server.Config{
+	return raiseWith(t, func(c *server.Config) { c.Limits = limits }, document)
+}
+
+func raiseWith(t *testing.T, change func(*server.Config), document string) *yard {
+	t.Helper()
+	cfg := server.Config{
 		Data: t.TempDir(), Place: strait.Place{Region: "ap-northeast-1", Account: "123456789012"}, Hosts: []string{"localhost"},
-		HTTPS: []string{"127.0.0.1:0"}, MQTT: []string{"127.0.0.1:0"}, Limits: limits,
-	})
+		HTTPS: []string{"127.0.0.1:0"}, MQTT: []string{"127.0.0.1:0"},
+	}
+	change(&cfg)
+	s, err := server.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func (h ruleHands) Act(ctx context.Context, r rule.Rule, t rule.Task) error {
 
 // Offers is rule.Asker.
 func (h ruleHands) Offers(function string) bool {
-	return function == "aws_lambda" || function == "get_registry_data DescribeThing"
+	return function == "aws_lambda" || function == "get_thing_shadow" || function == "get_registry_data DescribeThing"
 }
 
 // Answer is rule.Asker.
@@ -84,6 +84,13 @@ func (h ruleHands) Answer(ctx context.Context, r rule.Rule, q rule.Question, tra
 	c, err := h.as(q.Role, r, trace)
 	if err != nil {
 		return nil, err
+	}
+	if q.Function == "get_thing_shadow" {
+		out, err := h.s.corridor.Serve(ctx, &c, h.s.iotdata.Find("GetThingShadow"), api.OfShadow(q.Thing, q.Shadow))
+		if err != nil {
+			return nil, err
+		}
+		return out.(*api.ShadowOutput).Document, nil
 	}
 	if q.API != "DescribeThing" {
 		return nil, strait.Errorf(strait.Unsupported, "sql", "%s() is not offered here", q.Function)

@@ -23,6 +23,7 @@ import (
 	"strait/identity/ca"
 	"strait/object/dir"
 	"strait/rule"
+	"strait/shadow"
 	"strait/state/local"
 )
 
@@ -38,6 +39,7 @@ type Server struct {
 	objects    *dir.Store
 	rules      *rule.Engine
 	broker     *broker.Broker
+	shadows    *shadow.Engine
 	functions  *function.Engine
 	corridor   *api.Corridor
 	mqtt       *api.MQTT
@@ -171,7 +173,11 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 		defer cancel()
 		return s.broker.Close(ctx)
 	})
-	s.mqtt.Broker, s.mqtt.Rules = s.broker, s.rules
+	if s.shadows, err = shadow.Open(shadow.Config{Store: s.store, Now: s.cfg.Now, Log: s.cfg.Log}); err != nil {
+		return err
+	}
+	s.later(s.shadows.Close)
+	s.mqtt.Broker, s.mqtt.Rules, s.mqtt.Shadows = s.broker, s.rules, s.shadows
 	if s.functions, err = function.Open(ctx, function.Config{
 		Store: s.store, Dir: filepath.Join(s.cfg.Data, "functions"), Now: s.cfg.Now, Log: s.cfg.Log, Credentials: s,
 		Natives: s.natives(), Environment: s.environment, Trust: s.cfg.TrustFunctions, Place: s.cfg.Place, Events: s.functionEvent,
@@ -260,7 +266,8 @@ func (s *Server) report(err error) {
 	}
 }
 
-// housekeep aborts uploads that nobody finished for a week.
+// housekeep aborts uploads that nobody finished for a week, and lets shadows
+// forget what was deleted.
 func (s *Server) housekeep() {
 	t := time.NewTicker(time.Hour)
 	defer t.Stop()
@@ -270,6 +277,9 @@ func (s *Server) housekeep() {
 			return
 		case <-t.C:
 			if _, err := s.objects.AbortOlder(s.ctx, s.cfg.Now().Add(-7*24*time.Hour)); err != nil {
+				s.report(err)
+			}
+			if err := s.shadows.Sweep(s.ctx); err != nil {
 				s.report(err)
 			}
 		}

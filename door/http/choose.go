@@ -65,7 +65,7 @@ func (d *Door) byPath(x *exchange, host string) string {
 		return "sts"
 	case strings.HasPrefix(x.path, "/role-aliases/") && strings.HasSuffix(x.path, "/credentials"):
 		return "credentials"
-	case strings.HasPrefix(x.path, "/topics/"):
+	case strings.HasPrefix(x.path, "/topics/"), certified(x.r) && (strings.HasPrefix(x.path, "/things/") || strings.HasPrefix(x.path, "/api/things/")):
 		return "iotdata"
 	case strings.HasPrefix(x.path, "/2015-03-31/functions"):
 		return "lambda"
@@ -98,6 +98,10 @@ func (d *Door) bucketOf(host string) string {
 	}
 	return strings.TrimSuffix(best, ".s3")
 }
+
+// certified tells whether r is not signed and came with a certificate: then it
+// can only be for the data plane.
+func certified(r *http.Request) bool { return r.TLS != nil && len(r.TLS.PeerCertificates) > 0 }
 
 func hostname(hostport string) string {
 	h, _, err := net.SplitHostPort(hostport)

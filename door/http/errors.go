@@ -98,7 +98,7 @@ var restCodes = map[string]codes{
 	},
 	"iotdata": {
 		strait.Internal:        {"": {"InternalFailureException", internal}},
-		strait.Invalid:         {"": {"InvalidRequestException", badRequest}},
+		strait.Invalid:         {"": {"InvalidRequestException", badRequest}, "encoding": {"UnsupportedDocumentEncodingException", http.StatusUnsupportedMediaType}},
 		strait.Unauthenticated: dataAuthentication,
 		strait.Denied:          {"": {"ForbiddenException", forbidden}},
 		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}},
