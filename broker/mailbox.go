@@ -73,12 +73,12 @@ func (t tally) full(n int, b int64, m int) bool { return t.n >= n || t.bytes+int
 func (x *mailbox) append(m *Message, qos byte, retained bool, l *Limits) (st *stored, fits bool) {
 	n := size(m)
 	x.mu.Lock()
-	if x.gone || !x.online.Load() && (qos == 0 || !x.persistent) {
+	if x.gone || !x.online.Load() && (qos == 0 || !x.persistent || m.direct != nil) {
 		x.mu.Unlock()
 		return nil, true // QoS 0 is not for those who are away
 	}
 	s := slot{qos: qos, retained: retained}
-	if qos > 0 && x.persistent {
+	if qos > 0 && x.persistent && m.direct == nil {
 		if x.kept.full(l.QueueMessages, l.QueueBytes, n) {
 			x.drops++
 			x.mu.Unlock()

@@ -18,6 +18,8 @@ type Message struct {
 	Hops      int       // how often topic rules have republished it
 	// Properties are what MQTT 5 says beside the payload; nil for nothing.
 	Properties *Properties
+
+	direct chan error // of Broker.Direct: what became of it; capacity 1
 }
 
 // Properties of a message, which are handed on as they came.

@@ -84,6 +84,8 @@ func (s *Session) take(ctx context.Context, buf []Delivery, admit func(*Message)
 			// cancel before pop lets go of the body.
 			if sl.stored != nil {
 				s.b.journal.remove(sl.stored)
+			} else {
+				m.tell(errNotReceived)
 			}
 			x.pop(&done)
 			continue
@@ -98,6 +100,7 @@ func (s *Session) take(ctx context.Context, buf []Delivery, admit func(*Message)
 			x.inflight[d.PacketID] = sl
 			x.skip()
 		} else {
+			m.tell(nil)
 			x.pop(&done)
 		}
 		buf = append(buf, d)

@@ -137,22 +137,32 @@ func (s *shelf) list(ctx context.Context, after string, limit int, now time.Time
 	if after != "" {
 		after = retainedPrefix + after
 	}
-	facts, err := s.store.List(ctx, retainedPrefix, after, limit)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	list := make([]*Message, 0, len(facts))
-	for _, fact := range facts {
-		m, _, err := decodeMessage(fact.Value)
+	var list []*Message
+	for len(list) < limit {
+		page := min(limit-len(list), listPage)
+		facts, err := s.store.List(ctx, retainedPrefix, after, page)
 		if err != nil {
-			return nil, fmt.Errorf("fact %q: %w", fact.Key, err)
+			return nil, unavailable(err)
 		}
-		if !m.expired(now) {
-			list = append(list, m)
+		for _, fact := range facts {
+			m, _, err := decodeMessage(fact.Value)
+			if err != nil {
+				return nil, fmt.Errorf("fact %q: %w", fact.Key, err)
+			}
+			if !m.expired(now) {
+				list = append(list, m)
+			}
+			after = fact.Key
+		}
+		if len(facts) < page {
+			break
 		}
 	}
 	return list, nil
 }
+
+// listPage is how many messages are read at once; each may be 128 KiB.
+const listPage = 64
 
 func (s *shelf) len() int {
 	s.mu.Lock()

@@ -235,13 +235,7 @@ func (s *Session) Unsubscribe(ctx context.Context, filters []string) error {
 
 // Subscriptions returns what the session is subscribed to, in no order.
 func (s *Session) Subscriptions() []Subscription {
-	s.box.rd.Lock()
-	defer s.box.rd.Unlock()
-	list := make([]Subscription, 0, len(s.box.subs))
-	for filter, o := range s.box.subs {
-		list = append(list, Subscription{Filter: filter, QoS: o.qos(), NoLocal: o&noLocal != 0, RetainAsPublished: o&retainAsPublished != 0})
-	}
-	return list
+	return s.box.subscriptions()
 }
 
 // Ack says that the client has the message delivered with packetID. An id that
@@ -261,6 +255,8 @@ func (s *Session) Ack(_ context.Context, packetID uint16) error {
 	delete(x.inflight, packetID)
 	if sl.stored != nil {
 		s.b.journal.remove(sl.stored)
+	} else {
+		sl.msg.tell(nil)
 	}
 	var f freed
 	f.add(x, sl)
