@@ -14,10 +14,13 @@ import (
 
 type listeners struct{ mqtt, https, certs, http []net.Listener }
 
-// ALPN names (iot-mqtt.md, section 1).
+// ALPN names (iot-mqtt.md, section 1). Who offers only others is turned away by
+// crypto/tls.
 const (
-	alpnMQTT = "x-amzn-mqtt-ca"
-	alpnHTTP = "x-amzn-http-ca"
+	alpnMQTT   = "x-amzn-mqtt-ca"
+	alpnHTTP   = "x-amzn-http-ca"
+	alpnCustom = "mqtt" // without a certificate, for what AWS calls custom authorizers
+	alpnWeb    = "http/1.1"
 )
 
 // openListeners binds every address, before the engines open: functions are
@@ -50,7 +53,7 @@ func (s *Server) openListeners(ctx context.Context) error {
 func deviceTLS(cert tls.Certificate) *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
-		ClientAuth: tls.RequestClientCert, NextProtos: []string{alpnMQTT, "mqtt"},
+		ClientAuth: tls.RequestClientCert, NextProtos: []string{alpnMQTT, alpnCustom},
 	}
 }
 
@@ -60,7 +63,7 @@ func deviceTLS(cert tls.Certificate) *tls.Config {
 func webTLS(cert tls.Certificate) *tls.Config {
 	plain := &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
-		NextProtos: []string{"http/1.1", alpnMQTT},
+		NextProtos: []string{alpnWeb, alpnMQTT, alpnHTTP, alpnCustom},
 	}
 	asking := askingTLS(cert)
 	plain.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -78,7 +81,7 @@ func webTLS(cert tls.Certificate) *tls.Config {
 func askingTLS(cert tls.Certificate) *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
-		ClientAuth: tls.RequestClientCert, NextProtos: []string{alpnMQTT, "http/1.1"},
+		ClientAuth: tls.RequestClientCert, NextProtos: []string{alpnMQTT, alpnHTTP, alpnWeb, alpnCustom},
 	}
 }
 

@@ -53,11 +53,13 @@ type Server struct {
 	listeners   listeners
 	ready       Ready
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	web    []*nethttp.Server
-	undo   []func() error // what Close does, last first
+	ctx     context.Context
+	cancel  context.CancelFunc
+	talking context.Context // of MQTT on the HTTPS port
+	hush    context.CancelFunc
+	work    sync.WaitGroup
+	web     []*nethttp.Server
+	undo    []func() error // what Close does, last first
 }
 
 // Start opens everything that cfg names and returns when every listener
@@ -68,6 +70,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.talking, s.hush = context.WithCancel(s.ctx)
 	for _, step := range []func(context.Context) error{s.openFacts, s.openListeners, s.openEngines, s.layCorridor, s.serve, s.announce} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
@@ -244,13 +247,19 @@ func (s *Server) serve(ctx context.Context) error {
 }
 
 func (s *Server) serveWeb(l net.Listener, handler nethttp.Handler, messages *mqtt.Server) {
+	talk := func(_ *nethttp.Server, c *tls.Conn, _ nethttp.Handler) { messages.ServeConn(s.talking, c) }
+	second := newHanded(l.Addr())
+	// The second one first: it is closed first, too, and the other one waits for it.
+	s.run(second, restore(handler), nil)
+	s.run(l, handler, map[string]func(*nethttp.Server, *tls.Conn, nethttp.Handler){alpnMQTT: talk, alpnCustom: talk, alpnHTTP: second.give})
+}
+
+func (s *Server) run(l net.Listener, handler nethttp.Handler, protocols map[string]func(*nethttp.Server, *tls.Conn, nethttp.Handler)) {
 	web := &nethttp.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return s.ctx },
-		ErrorLog:    quiet(s.cfg.Log),
-		TLSNextProto: map[string]func(*nethttp.Server, *tls.Conn, nethttp.Handler){
-			alpnMQTT: func(_ *nethttp.Server, c *tls.Conn, _ nethttp.Handler) { messages.ServeConn(s.ctx, c) },
-		},
+		ConnContext: remember,
+		ErrorLog:    quiet(s.cfg.Log), TLSNextProto: protocols,
 	}
 	s.web = append(s.web, web)
 	s.work.Go(func() {
@@ -298,6 +307,7 @@ func (s *Server) Close() error {
 	if s.authorizer != nil {
 		s.authorizer.Recorder.End()
 	}
+	s.hush() // net/http would wait for these
 	for _, w := range s.web {
 		if err := w.Shutdown(ctx); err != nil {
 			errs = append(errs, w.Close())
