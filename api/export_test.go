@@ -7,3 +7,9 @@ type Position = position
 
 // Extent is extent.
 var Extent = extent
+
+// DecodeUser and EncodeUser are the two directions of user properties.
+var (
+	DecodeUser = decodeUser
+	EncodeUser = encodeUser
+)

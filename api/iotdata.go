@@ -18,6 +18,12 @@ func IoTData(m *MQTT) Service {
 		Name: "iotdata", Scopes: []string{"iotdata", "iotdevicegateway"}, Protocol: "rest-json",
 		Operations: append([]Operation{
 			op("Publish", "POST /topics/{topic+}", k.mayPublish, k.publish),
+			op("GetRetainedMessage", "GET /retainedMessage/{topic+}", k.mayGetRetained, k.getRetained),
+			op("ListRetainedMessages", "GET /retainedMessage", on[listRetainedInput]("iot:ListRetainedMessages", "*"), k.listRetained),
+			op("GetConnection", "GET /connections/{clientId}", onClient("iot:GetConnection", (*connectionInput).read), k.getConnection),
+			op("ListSubscriptions", "GET /connections/{clientId}/subscriptions", onClient("iot:ListSubscriptions", (*subscriptionsInput).read), k.listSubscriptions),
+			op("DeleteConnection", "DELETE /connections/{clientId}", onClient("iot:DeleteConnection", (*removeConnectionInput).read), k.deleteConnection),
+			op("SendDirectMessage", "POST /connections/{clientId}/messages", onClient("iot:SendDirectMessage", (*directInput).read), k.sendDirectMessage),
 		}, k.shadows()...),
 	}
 }
@@ -30,6 +36,13 @@ type PublishInput struct {
 	QoS     string `aws:"query,qos"`
 	Retain  string `aws:"query,retain"`
 	Payload []byte `aws:"payload"`
+	// What MQTT 5 says beside a payload.
+	ContentType   string `aws:"query,contentType"`
+	ResponseTopic string `aws:"query,responseTopic"`
+	Expiry        string `aws:"query,messageExpiry"`
+	User          string `aws:"header,x-amz-mqtt5-user-properties"`
+	Format        string `aws:"header,x-amz-mqtt5-payload-format-indicator"`
+	Correlation   string `aws:"header,x-amz-mqtt5-correlation-data"`
 
 	// See Republish; nothing that comes from outside can set them.
 	hops       int
@@ -65,6 +78,14 @@ func (in *PublishInput) flags() (qos byte, retain bool, err error) {
 	return qos, retain, nil
 }
 
+// with returns the properties of the message.
+func (in *PublishInput) with() (*broker.Properties, error) {
+	if in.properties != nil {
+		return in.properties, nil
+	}
+	return headers{in.ContentType, in.ResponseTopic, in.Expiry, in.User, in.Format, in.Correlation}.properties()
+}
+
 // mayPublish asks the same rows as MQTT does.
 func (k dataDesk) mayPublish(_ context.Context, v View, _ *Caller, in *PublishInput) ([]Ask, error) {
 	_, retain, err := in.flags()
@@ -72,6 +93,9 @@ func (k dataDesk) mayPublish(_ context.Context, v View, _ *Caller, in *PublishIn
 		return nil, err
 	}
 	if err := mayRetain(in.Topic, retain); err != nil {
+		return nil, err
+	}
+	if _, err := in.with(); err != nil {
 		return nil, err
 	}
 	asks := ask(rowPublish.action, rowPublish.arn(v.Place(), in.Topic))
@@ -87,7 +111,11 @@ func (k dataDesk) publish(ctx context.Context, c Call, in *PublishInput) (*publi
 	if err != nil {
 		return nil, err
 	}
-	wait, err := k.m.publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace, Hops: in.hops, Principal: c.Caller.ID, Properties: in.properties}, nil)
+	properties, err := in.with()
+	if err != nil {
+		return nil, err
+	}
+	wait, err := k.m.publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace, Hops: in.hops, Principal: c.Caller.ID, Properties: properties}, nil)
 	if err == nil && wait != nil {
 		err = wait(ctx)
 	}

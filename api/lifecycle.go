@@ -46,7 +46,7 @@ func (c *Connection) tellConnected(addr netip.AddrPort) {
 }
 
 func (c *Connection) tellDisconnected(reason string) {
-	c.m.disappear(c.session.ClientID())
+	c.m.disappear(c, reason)
 	c.tell("presence/disconnected", func(e *lifecycleEvent) {
 		own := reason == clientInitiated
 		e.VersionNumber, e.ClientInitiated, e.DisconnectReason = &c.version, &own, reason
@@ -118,6 +118,31 @@ type presence struct {
 	version   int
 	connected time.Time
 	seen      time.Time
+	last      *passport // of the connection that there is or was
+	ended     time.Time // when it ended; zero while there is one
+	reason    string    // why
+}
+
+// A passport is what is told of a connection, also for a while after its end.
+type passport struct {
+	since     time.Time
+	from, to  netip.AddrPort
+	keepAlive time.Duration
+	expiry    time.Duration // how long the session outlives it
+	clean     bool
+	certified bool
+}
+
+// passport returns that of the connection of clientID that there is, or was
+// until not long ago (then when and why it ended), or nil.
+func (m *MQTT) passport(clientID string, now time.Time) (last *passport, ended time.Time, reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.presence[clientID]
+	if p == nil || p.last == nil || !p.ended.IsZero() && now.Sub(p.ended) >= pastKept {
+		return nil, time.Time{}, ""
+	}
+	return p.last, p.ended, p.reason
 }
 
 // idleVersion is how long a client must be away for its version to begin
@@ -145,11 +170,17 @@ func (m *MQTT) appear(clientID string) (version int, err error) {
 	return p.version, nil
 }
 
-func (m *MQTT) disappear(clientID string) {
+// disappear notes the end of c, unless another one of the same name has come.
+func (m *MQTT) disappear(c *Connection, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := m.presence[clientID]; p != nil {
-		p.seen = m.Now()
+	p := m.presence[c.session.ClientID()]
+	if p == nil {
+		return
+	}
+	p.seen = m.Now()
+	if p.last == c.passport {
+		p.ended, p.reason = p.seen, reason
 	}
 }
 

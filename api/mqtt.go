@@ -55,6 +55,7 @@ type MQTT struct {
 	live     map[string]*Connection // by client id
 	presence map[string]*presence   // by client id
 	sweepAt  int
+	managed  tally // operations of the connection management API
 }
 
 // ConnectInput is what a client asks when it connects.
@@ -65,7 +66,8 @@ type ConnectInput struct {
 	Expiry      time.Duration // in MQTT 5: how long the session outlives the connection
 	Receive     int           // in MQTT 5: unacknowledged messages that it takes, 0 for the usual
 	Will        *broker.Message
-	Addr        netip.AddrPort
+	Addr, Local netip.AddrPort // of the client, and where it came to
+	KeepAlive   time.Duration
 	Certificate *x509.Certificate // proven by TLS; nil without one
 	Caller      *Caller           // proven by a signed WebSocket; nil otherwise
 	Secure      bool
@@ -86,7 +88,8 @@ type Connection struct {
 	stop    chan struct{}
 	once    sync.Once
 
-	shadows inFlight
+	shadows  inFlight
+	passport *passport
 
 	noted map[string]bool // topics of which it is recorded that no rule takes them
 }
@@ -123,12 +126,17 @@ func (m *MQTT) Connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 	if err != nil {
 		return nil, false, err
 	}
-	conn := &Connection{m: m, guard: g, session: s, trace: trace, v5: in.V5, id: uuid.NewString(), version: version, stop: make(chan struct{}), noted: map[string]bool{}}
+	info, _ := m.Broker.Session(in.ClientID)
+	pass := &passport{since: m.Now(), from: in.Addr, to: in.Local, keepAlive: in.KeepAlive, clean: !in.persistent(), expiry: info.Expiry, certified: c.Certificate != nil}
+	conn := &Connection{m: m, passport: pass, guard: g, session: s, trace: trace, v5: in.V5, id: uuid.NewString(), version: version, stop: make(chan struct{}), noted: map[string]bool{}}
 	m.mu.Lock()
 	if m.live == nil {
 		m.live = map[string]*Connection{}
 	}
 	m.live[in.ClientID] = conn
+	if p := m.presence[in.ClientID]; p != nil {
+		p.last, p.ended, p.reason = pass, time.Time{}, ""
+	}
 	m.mu.Unlock()
 	go conn.watch()
 	// What changed between the check and now is looked at once more.

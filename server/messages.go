@@ -15,7 +15,7 @@ type connector struct{ m *api.MQTT }
 
 // Connect is mqtt.Connector.
 func (k connector) Connect(ctx context.Context, c mqtt.Connect) (mqtt.Conn, bool, error) {
-	in := api.ConnectInput{ClientID: c.ClientID, Clean: c.Clean, V5: c.V5, Expiry: c.Expiry, Receive: c.Receive, Addr: c.Peer.Addr, Certificate: c.Peer.Certificate, Secure: c.Peer.TLS != nil}
+	in := api.ConnectInput{ClientID: c.ClientID, Clean: c.Clean, V5: c.V5, Expiry: c.Expiry, Receive: c.Receive, Addr: c.Peer.Addr, Local: c.Peer.Local, KeepAlive: c.KeepAlive, Certificate: c.Peer.Certificate, Secure: c.Peer.TLS != nil}
 	if c.Peer.TLS != nil {
 		in.Domain = c.Peer.TLS.ServerName
 	}

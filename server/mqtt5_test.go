@@ -29,6 +29,7 @@ type yard struct {
 	server *server.Server
 	tls    *tls.Config
 	addr   string
+	mute   bool // the clients acknowledge nothing
 }
 
 func raise(t *testing.T, limits, document string) *yard {
@@ -81,7 +82,7 @@ func raiseWith(t *testing.T, change func(*server.Config), document string) *yard
 	if _, err := admin.IoT.AttachPolicy(t.Context(), &iot.AttachPolicyInput{PolicyName: &name, Target: certs.Certificates[0].CertificateArn}); err != nil {
 		t.Fatal(err)
 	}
-	return &yard{t, s, &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, ServerName: "localhost", NextProtos: []string{"x-amzn-mqtt-ca"}}, r.MQTT[0]}
+	return &yard{t, s, &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, ServerName: "localhost", NextProtos: []string{"x-amzn-mqtt-ca"}}, r.MQTT[0], false}
 }
 
 // A guest is a client of paho.golang.
@@ -103,7 +104,7 @@ func (y *yard) dial(id string) (*guest, context.Context) {
 	}
 	g := &guest{T: y.T, got: make(chan *paho.Publish, 100), left: make(chan *paho.Disconnect, 1)}
 	// Without the wrapping its ping may go out in the middle of another packet.
-	g.c = paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(nc), ClientID: id,
+	g.c = paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(nc), ClientID: id, EnableManualAcknowledgment: y.mute,
 		OnPublishReceived:  []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) { g.got <- p.Packet; return true, nil }},
 		OnServerDisconnect: func(d *paho.Disconnect) { g.left <- d },
 	})

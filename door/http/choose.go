@@ -58,6 +58,11 @@ func (d *Door) byHost(x *exchange, host string) string {
 	return d.byPath(x, host)
 }
 
+// certified tells whether the client has shown a certificate and signed nothing.
+func (x *exchange) certified() bool {
+	return x.r.TLS != nil && len(x.r.TLS.PeerCertificates) > 0
+}
+
 func (d *Door) byPath(x *exchange, host string) string {
 	switch {
 	case x.path == "/" && (x.r.Method == http.MethodPost && strings.HasPrefix(x.r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") ||
@@ -67,6 +72,8 @@ func (d *Door) byPath(x *exchange, host string) string {
 		return "credentials"
 	case strings.HasPrefix(x.path, "/topics/"), certified(x.r) && (strings.HasPrefix(x.path, "/things/") || strings.HasPrefix(x.path, "/api/things/")):
 		return "iotdata"
+	case x.certified() && (strings.HasPrefix(x.path, "/connections/") || x.path == "/retainedMessage" || strings.HasPrefix(x.path, "/retainedMessage/")):
+		return "iotdata" // S3 knows no certificates
 	case strings.HasPrefix(x.path, "/2015-03-31/functions"):
 		return "lambda"
 	case strings.HasPrefix(x.path, "/_strait/"):

@@ -107,7 +107,7 @@ var restCodes = map[string]codes{
 		strait.TooLarge:        {"": {"RequestEntityTooLargeException", tooLarge}},
 		strait.Limit:           {"": {"ThrottlingException", http.StatusTooManyRequests}},
 		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
-		strait.Unavailable:     {"": {"ServiceUnavailableException", unavailable}},
+		strait.Unavailable:     {"": {"ServiceUnavailableException", unavailable}, "confirmation": {"GatewayTimeoutException", http.StatusGatewayTimeout}},
 	},
 	// What the credentials provider says is iot-shadow-and-data.md, section 7;
 	// only the first of its types is known, the others are those of IoT.

@@ -59,7 +59,8 @@ type Connect struct {
 
 // A Peer is the other end of a connection, as far as the wire tells.
 type Peer struct {
-	Addr netip.AddrPort // zero when the transport has no such address
+	Addr  netip.AddrPort // zero when the transport has no such address
+	Local netip.AddrPort // where it came to, likewise
 	// TLS is nil on a plain connection.
 	TLS *tls.ConnectionState
 	// Certificate is the one the client proved to hold in the TLS handshake,

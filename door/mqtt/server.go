@@ -88,7 +88,7 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	if !s.enter() {
 		return
 	}
-	s.serve(ctx, nc, Peer{Addr: addrPort(nc.RemoteAddr())})
+	s.serve(ctx, nc, Peer{Addr: addrPort(nc.RemoteAddr()), Local: addrPort(nc.LocalAddr())})
 }
 
 // Upgrade turns an HTTP request, whose caller has been verified by the HTTP
@@ -110,6 +110,7 @@ func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, identity any) {
 	defer nc.Close()
 	s.serve(r.Context(), nc, Peer{
 		Addr:      addrPort(nc.RemoteAddr()),
+		Local:     addrPort(nc.LocalAddr()),
 		TLS:       r.TLS,
 		WebSocket: r,
 		Identity:  identity,
