@@ -29,6 +29,7 @@ type Client struct {
 	lastErr   error
 
 	paced  time.Time  // see slow; only the loop uses it
+	rivals int        // see whyLost; only the loop uses it
 	asking sync.Mutex // one request for credentials at a time
 	answer answerer
 	vended map[CredentialsOptions]*Credentials

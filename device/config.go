@@ -52,6 +52,15 @@ type Config struct {
 	// so that a device that comes back does not exceed the server's rate (100
 	// on AWS); 50 when zero, negative: as fast as they are acknowledged.
 	DrainRate int
+	// Idle, if set, ends the connection after so long without anything to do;
+	// it is made again when there is. It is for a device that only asks for
+	// credentials now and then: messages come only while the connection stands,
+	// or, with CleanSession false, the next time.
+	Idle time.Duration
+	// TakeTurns lets programs of one machine that use the same KeyFile connect
+	// one after the other: under one client id they would end each other's
+	// connections. Set Idle, too, or the first one keeps the others waiting.
+	TakeTurns bool
 	// Stall is how long an upload's connection may take no bytes before it
 	// counts as dead; 1 min when zero.
 	Stall time.Duration

@@ -211,7 +211,10 @@ func TestThreeFields(t *testing.T) {
 	if err != nil || g.AccessKeyID != "ASIAX" || g.SecretAccessKey != "secret" || g.SessionToken != "token" || g.Prefix != "device00/" || g.Expiration.IsZero() {
 		t.Errorf("Grant = %+v, %v", g, err)
 	}
-	go answer(`{"error":{"code":"AccessDenied","message":"not you"}}`)
+	go func() { // without a token it may be an old one: it is asked again
+		answer(`{"error":{"code":"AccessDenied","message":"not you"}}`)
+		answer(`{"error":{"code":"AccessDenied","message":"not you"}}`)
+	}()
 	_, err = c.Credentials(device.CredentialsOptions{Purpose: "a"}).Grant(within(t))
 	wantKind(t, "a refusal", err, strait.Denied, "not you")
 	go answer(`{"AccessKeyId":"ASIAX"}`)

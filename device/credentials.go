@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,11 @@ type Grant struct {
 	Prefix   string // ends with a slash
 	Region   string
 	Endpoint string // of S3; "": AWS's own
+
+	// doubtful is an answer that does not prove which request it belongs to:
+	// a persistent session may have replayed an old one.
+	doubtful bool
+	nth      int // that was kept
 }
 
 const (
@@ -81,6 +87,7 @@ type Credentials struct {
 	has   bool
 	came  time.Time     // by the device's own clock
 	early time.Duration // before the end
+	count int
 }
 
 func newCredentials(cfg *Config, k *clock, ask func(context.Context) (Grant, error)) *Credentials {
@@ -127,8 +134,7 @@ func (p *Credentials) Grant(ctx context.Context) (Grant, error) {
 		}
 		return Grant{}, err
 	}
-	p.keep(g)
-	return g, nil
+	return p.keep(g), nil
 }
 
 // Invalidate throws away the kept credentials if their key is accessKeyID,
@@ -163,11 +169,14 @@ func (p *Credentials) left() time.Duration {
 	return left
 }
 
-func (p *Credentials) keep(g Grant) {
+func (p *Credentials) keep(g Grant) Grant {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.count++
+	g.nth = p.count
 	p.grant, p.has, p.came = g, true, p.clock.now()
 	p.early = min(early, p.left()/3)
+	return g
 }
 
 // request is what the device publishes; the name is not in it: it comes from
@@ -181,12 +190,29 @@ type request struct {
 // answerer hands replies to the request that waits. Guarded by Client.mu.
 type answerer struct {
 	subscribed bool
-	token      string     // of the request that waits
+	tokens     []string   // of the requests for what is waited for, the last one last
 	ch         chan reply // nil when none waits
 }
 
+// takes tells whether r is an answer that is waited for. Credentials that an
+// earlier try asked for are good: a function that failed is often run again by
+// its queue, and may succeed then. A refusal must be of the last try: that queue
+// repeats refusals, too. Without a token whatever comes after the request counts.
+func (a *answerer) takes(r *reply) bool {
+	switch {
+	case a.ch == nil:
+		return false
+	case r.ClientToken == "":
+		return true
+	case r.Error != nil:
+		return r.ClientToken == a.tokens[len(a.tokens)-1]
+	}
+	return slices.Contains(a.tokens, r.ClientToken)
+}
+
 // ask publishes a request and waits for its answer; a temporary failure is
-// asked about again until the time is up.
+// asked about again until the time is up. So is, once, a refusal without a
+// token: it may be an old one, replayed from a persistent session.
 func (c *Client) ask(ctx context.Context, o CredentialsOptions) (Grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -197,8 +223,21 @@ func (c *Client) ask(ctx context.Context, o CredentialsOptions) (Grant, error) {
 	if err := c.listen(ctx); err != nil {
 		return Grant{}, err
 	}
-	for {
-		g, err := c.askOnce(ctx, o)
+	defer func() {
+		c.mu.Lock()
+		c.answer.tokens = nil
+		c.mu.Unlock()
+	}()
+	for doubted := false; ; {
+		r, err := c.askOnce(ctx, o)
+		if err != nil {
+			return Grant{}, err
+		}
+		if r.Error != nil && r.ClientToken == "" && !doubted {
+			doubted = true
+			continue
+		}
+		g, err := r.grant(c.Thing(), c.clock.Now(), c.hint())
 		if strait.KindOf(err) != strait.Unavailable || ctx.Err() != nil {
 			return g, err
 		}
@@ -228,17 +267,33 @@ func (c *Client) listen(ctx context.Context) error {
 	return nil
 }
 
-func (c *Client) askOnce(ctx context.Context, o CredentialsOptions) (Grant, error) {
+// askTries is how often the server may hang up on a request for credentials
+// before that counts as its refusal: once may be chance, such as its restart.
+const askTries = 2
+
+// chainHint says where to look when no answer came: the rule, the function or
+// its role may be wrong, or another client gets the answers.
+func (c *Client) chainHint() string {
+	if _, why := c.Connected(); strait.KindOf(why) == strait.Conflict {
+		return why.Error()
+	}
+	if isAWS(c.cfg.Endpoint) {
+		return "Look whether the topic rule matched (CloudWatch, AWSIotLogsV2) and what the function logged"
+	}
+	return "Where the chain broke: strait explain --thing " + c.Thing()
+}
+
+func (c *Client) askOnce(ctx context.Context, o CredentialsOptions) (*reply, error) {
 	var random [8]byte
 	rand.Read(random[:])
 	token := hex.EncodeToString(random[:])
 	payload, err := json.Marshal(request{token, o.Purpose, int(o.Duration / time.Second)})
 	if err != nil {
-		return Grant{}, err
+		return nil, err
 	}
 	ch := make(chan reply, 1)
 	c.mu.Lock()
-	c.answer.token, c.answer.ch = token, ch
+	c.answer.tokens, c.answer.ch = append(c.answer.tokens, token), ch
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
@@ -246,17 +301,17 @@ func (c *Client) askOnce(ctx context.Context, o CredentialsOptions) (Grant, erro
 		c.mu.Unlock()
 	}()
 	topic := c.Thing() + "/token/req"
-	if err := c.publish(ctx, Message{Topic: topic, Payload: payload, QoS: 1}, 1); err != nil {
-		return Grant{}, fmt.Errorf("ask for credentials: %w", err)
+	if err := c.publish(ctx, Message{Topic: topic, Payload: payload, QoS: 1}, askTries); err != nil {
+		return nil, fmt.Errorf("ask for credentials: %w", err)
 	}
 	select {
 	case r := <-ch:
-		return r.grant(c.Thing(), c.clock.Now())
+		return &r, nil
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.Canceled) {
-			return Grant{}, ctx.Err()
+			return nil, ctx.Err()
 		}
-		return Grant{}, strait.Errorf(strait.Unavailable, "credentials", "no credentials came on %s/token/res within %s of asking on %s. Where the chain broke: strait explain --thing %s", c.Thing(), o.Timeout, topic, c.Thing())
+		return nil, strait.Errorf(strait.Unavailable, "credentials", "no credentials came on %s/token/res within %s of asking on %s. %s", c.Thing(), o.Timeout, topic, c.chainHint())
 	}
 }
 
@@ -269,7 +324,7 @@ func (c *Client) answered(m Message) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.answer.ch == nil || r.ClientToken != "" && r.ClientToken != c.answer.token {
+	if !c.answer.takes(&r) {
 		return
 	}
 	select {

@@ -2,6 +2,8 @@ package device_test
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"net"
@@ -149,6 +151,40 @@ type wire struct {
 	conns []net.Conn
 }
 
+// Freeze makes all connections half-open: they stand, and nothing passes.
+// Later ones are whole.
+func (w *wire) Freeze() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		c.(*held).frozen.Store(true)
+	}
+}
+
+// held is a connection that may be frozen.
+type held struct {
+	*net.TCPConn
+	frozen atomic.Bool
+	ended  chan struct{}
+	once   sync.Once
+}
+
+func hold(c net.Conn) *held { return &held{TCPConn: c.(*net.TCPConn), ended: make(chan struct{})} }
+
+func (h *held) Close() error {
+	h.once.Do(func() { close(h.ended) })
+	return h.TCPConn.Close()
+}
+
+func (h *held) Read(p []byte) (int, error) {
+	n, err := h.TCPConn.Read(p)
+	if h.frozen.Load() {
+		<-h.ended
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
 func newWire(t *testing.T, to string) *wire {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -159,15 +195,16 @@ func newWire(t *testing.T, to string) *wire {
 	t.Cleanup(func() { l.Close(); w.Cut() })
 	go func() {
 		for {
-			in, err := l.Accept()
+			accepted, err := l.Accept()
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", to)
+			dialed, err := net.Dial("tcp", to)
 			if err != nil {
-				in.Close()
+				accepted.Close()
 				continue
 			}
+			in, out := hold(accepted), hold(dialed)
 			w.mu.Lock()
 			if w.cut {
 				in.Close()
@@ -199,7 +236,7 @@ func (w *wire) Cut() {
 	defer w.mu.Unlock()
 	w.cut = true
 	for _, c := range w.conns {
-		c.(*net.TCPConn).SetLinger(0) // a reset, as when a network goes away
+		c.(*held).SetLinger(0) // a reset, as when a network goes away
 		c.Close()
 	}
 	w.conns = nil
@@ -215,4 +252,8 @@ func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func pemOf(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }

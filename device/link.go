@@ -5,12 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,12 +37,15 @@ const (
 // A link is one connection. Each has a Paho client of its own, without Paho's
 // reconnecting and storing: what must survive a connection is in Client.
 type link struct {
-	paho  paho.Client
-	conn  *watchedConn
-	since time.Time
-	lost  chan struct{} // closed when the connection has ended
-	once  sync.Once
-	err   error // why; valid after lost
+	paho   paho.Client
+	conn   *watchedConn
+	since  time.Time
+	lost   chan struct{} // closed when the connection has ended
+	once   sync.Once
+	err    error     // why; valid after lost
+	leave  func()    // ends our turn
+	unsure time.Time // when a message went that is not acknowledged (QoS 0); only the loop uses it
+	rests  bool      // ended because there was nothing to do; only the loop uses it
 }
 
 func (l *link) fail(err error) {
@@ -93,10 +97,19 @@ func (w *watchedConn) readErr() error {
 }
 
 // open makes one attempt to connect.
-func (c *Client) open(ctx context.Context) (*link, error) {
+func (c *Client) open(ctx context.Context) (_ *link, err error) {
+	leave, err := c.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			leave()
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	l := &link{lost: make(chan struct{}), since: time.Now()}
+	l := &link{lost: make(chan struct{}), since: time.Now(), leave: leave}
 	var dialErr error
 	stop := func() bool { return true }
 	o := paho.NewClientOptions().AddBroker("tcp://" + "device"). // a name only: dialing is ours
@@ -156,7 +169,7 @@ func (c *Client) whyNot(l *link, dialErr error, code byte, err error) error {
 	case code >= 1 && code <= 5:
 		return strait.Errorf(strait.Denied, "connect", "%s as client %s: the server refused (%v)", where, c.cfg.ClientID, err)
 	}
-	return strait.Errorf(strait.Denied, "connect", "%s as client %s: the server closed the connection. Refused? See: strait explain --thing %s", where, c.cfg.ClientID, c.cfg.ClientID)
+	return strait.Errorf(strait.Denied, "connect", "%s as client %s: the server closed the connection. Refused? %s", where, c.cfg.ClientID, hintIoT(c.cfg.Endpoint, c.cfg.ClientID))
 }
 
 // run keeps a connection up until the client is closed.
@@ -169,7 +182,13 @@ func (c *Client) run(l *link) {
 			c.attach(l)
 			c.serve(l)
 			// A message that was given up was the trouble, not the network.
-			if found := c.detach(l); found || time.Since(l.since) > healthy {
+			found := c.detach(l)
+			if l.rests {
+				c.rest()
+				l, pause = nil, firstPause
+				continue
+			}
+			if found || time.Since(l.since) > healthy {
 				pause = firstPause
 			}
 			l = nil
@@ -217,6 +236,38 @@ func (c *Client) serve(l *link) {
 		case <-c.wake:
 		case <-l.lost:
 		case <-c.ctx.Done():
+		case <-c.idle():
+			if !c.busy() {
+				l.rests = true
+				return
+			}
+		}
+	}
+}
+
+// idle is when there was nothing to do for long enough; every message wakes
+// the loop and so begins anew.
+func (c *Client) idle() <-chan time.Time {
+	if c.cfg.Idle <= 0 {
+		return nil
+	}
+	return time.After(c.cfg.Idle)
+}
+
+// busy tells whether a connection is needed.
+func (c *Client) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) > 0 || c.answer.ch != nil || slices.ContainsFunc(c.subs, func(s *subscription) bool { return s.fresh })
+}
+
+// rest waits, without a connection, until there is something to do.
+func (c *Client) rest() {
+	for !c.busy() {
+		select {
+		case <-c.wake:
+		case <-c.ctx.Done():
+			return
 		}
 	}
 }
@@ -224,24 +275,53 @@ func (c *Client) serve(l *link) {
 // detach cleans up behind a connection that has ended, or ends it when the
 // client is closed. It tells whether a message was given up.
 func (c *Client) detach(l *link) (gaveUp bool) {
-	l.fail(context.Cause(c.ctx))
-	if c.ctx.Err() != nil {
+	if l.rests || c.ctx.Err() != nil {
 		l.paho.Disconnect(250)
+		l.leave()
 	} else {
 		// Paho may still wait for a dead network: it must not hold us up.
-		go l.paho.Disconnect(0)
+		go func() { l.paho.Disconnect(0); l.leave() }()
+	}
+	l.fail(context.Cause(c.ctx))
+	why := c.whyLost(l)
+	gaveUp = c.takeBack(l)
+	c.mu.Lock()
+	c.link, c.unclaimed, c.lastErr = nil, nil, why
+	c.mu.Unlock()
+	if !l.rests && c.ctx.Err() == nil {
+		c.cfg.Log.Warn("the connection was lost", "endpoint", c.cfg.Endpoint, "error", why)
+	}
+	return gaveUp
+}
+
+// rivalry is how often in a row a server must end a connection on which
+// nothing can have displeased it before another program is suspected.
+const rivalry = 2
+
+// whyLost says why a connection ended, nil when it was we who ended it. A
+// server that ends it again and again although nothing was sent has probably
+// another client of the same name: MQTT 3.1.1 has no word for that.
+func (c *Client) whyLost(l *link) error {
+	if l.rests {
+		return nil
 	}
 	c.mu.Lock()
-	c.link, c.unclaimed = nil, nil
-	c.lastErr = l.err
-	if l.err == nil {
-		c.lastErr = errors.New("the connection ended")
-	}
+	suspect := time.Since(l.unsure) < suspicion ||
+		slices.ContainsFunc(c.queue, func(o *outgoing) bool { return o.inFlight }) ||
+		slices.ContainsFunc(c.subs, func(s *subscription) bool { return s.fresh && s.link == l })
 	c.mu.Unlock()
-	if c.ctx.Err() == nil {
-		c.cfg.Log.Warn("the connection was lost", "endpoint", c.cfg.Endpoint, "error", l.err)
+	if !l.hungUp() || suspect || time.Since(l.since) > healthy {
+		c.rivals = 0
+	} else {
+		c.rivals++
 	}
-	return c.takeBack(l)
+	switch {
+	case c.rivals >= rivalry:
+		return strait.Errorf(strait.Conflict, "client id", "the server ended the connection %d times in a row although nothing was sent that it could refuse: another program probably connects as client %s, too, and each ends the other's connection. Give one of them another client id that the policy allows, or stop it", c.rivals, c.cfg.ClientID)
+	case l.err == nil:
+		return errors.New("the connection ended")
+	}
+	return l.err
 }
 
 // through calls fn, which may block in Paho when the connection is just
@@ -285,6 +365,15 @@ func (c *Client) acknowledged(l *link, token paho.Token) error {
 	}
 }
 
-func (c *Client) hint() string {
-	return fmt.Sprintf("See: strait explain --thing %s", c.Thing())
+func (c *Client) hint() string { return hintIoT(c.cfg.Endpoint, c.Thing()) }
+
+// hintIoT says where a refusal of AWS IoT or of Strait is explained.
+func hintIoT(endpoint, thing string) string {
+	if isAWS(endpoint) {
+		return "Look in CloudWatch's log group AWSIotLogsV2, where AWS IoT's logging is on"
+	}
+	return "See: strait explain --thing " + thing
 }
+
+// isAWS tells whether an endpoint is AWS's own.
+func isAWS(endpoint string) bool { return strings.Contains(endpoint, ".amazonaws.com") }

@@ -39,7 +39,9 @@ func (u *upload) resume(ctx context.Context) (*plan, error) {
 	switch {
 	case b.Size != u.in.Size || b.Modified != u.modified.UnixNano() && u.in.File != "":
 		why = "the file changed since"
-	case b.Bucket != u.bucket || b.Key != u.key || b.Endpoint != u.endpoint:
+	case b.Bucket != u.bucket || b.Key != u.key || b.Endpoint != u.endpoint && u.journal.Done != nil:
+		// An upload that is not finished may go on at another address: it is the
+		// same server, or one that knows nothing of the upload and says so.
 		why = "it went to another place"
 	case b.About != u.in.about():
 		why = "its type, encoding or metadata were others"
@@ -70,7 +72,10 @@ func (u *upload) record(fn func(*journal) error) {
 	}
 	if err := fn(u.journal); err != nil {
 		u.c.cfg.Log.Warn("the journal cannot be written: if this process dies, the upload begins anew", "file", u.journal.path, "error", err)
-		u.journal.f.Close()
+		// What it says will soon be too old to go on with.
+		if err := u.journal.remove(); err != nil {
+			u.c.cfg.Log.Warn("the journal cannot be removed, either", "file", u.journal.path, "error", err)
+		}
 		u.journal = nil
 	}
 }

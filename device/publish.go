@@ -188,6 +188,9 @@ func (c *Client) slow(l *link) {
 
 func (c *Client) send(l *link, o *outgoing) {
 	c.slow(l)
+	if o.QoS == 0 {
+		l.unsure = time.Now()
+	}
 	token, err := c.through(l, func() paho.Token { return l.paho.Publish(o.Topic, o.QoS, o.Retain, o.Payload) })
 	if err != nil {
 		return // the connection has ended

@@ -65,7 +65,7 @@ func printable(all ...string) bool {
 	return true
 }
 
-func (r *reply) grant(thing string, now time.Time) (Grant, error) {
+func (r *reply) grant(thing string, now time.Time, hint string) (Grant, error) {
 	if r.Error != nil {
 		kind := strait.Denied
 		switch r.Error.Code {
@@ -76,11 +76,11 @@ func (r *reply) grant(thing string, now time.Time) (Grant, error) {
 		case "BadReply":
 			kind = strait.Unsupported
 		}
-		return Grant{}, strait.Errorf(kind, "credentials", "no credentials for %s (%s): %s. See: strait explain --thing %s", thing, r.Error.Code, r.Error.Message, thing)
+		return Grant{}, strait.Errorf(kind, "credentials", "no credentials for %s (%s): %s. %s", thing, r.Error.Code, strings.TrimSuffix(r.Error.Message, "."), hint)
 	}
 	g := Grant{
 		Credentials: strait.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey, SessionToken: r.SessionToken, Expiration: now.Add(unknownLife)},
-		Bucket:      r.Bucket, Prefix: r.Prefix, Region: r.Region, Endpoint: r.Endpoint,
+		Bucket:      r.Bucket, Prefix: r.Prefix, Region: r.Region, Endpoint: r.Endpoint, doubtful: r.ClientToken == "",
 	}
 	if r.Expiration != nil {
 		g.Expiration = *r.Expiration

@@ -188,6 +188,7 @@ func (c *Client) subscribeOn(l *link, s *subscription) {
 // not acknowledged: with QoS 1 it comes again on the next connection.
 func (c *Client) deliver(l *link, m paho.Message) {
 	d := &delivery{Message: m}
+	c.poke() // an idle connection is idle from now
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var to []*subscription

@@ -84,16 +84,17 @@ func errorCode(err error) string {
 const (
 	firstTry = 200 * time.Millisecond
 	longTry  = 32 * time.Second
-	// maxCures is how often new credentials or the right time are tried for
-	// one request: a server that always calls them wrong is a refusal.
-	maxCures = 4
+	// maxRenewals and maxCures are how often new credentials and the right time
+	// are tried for one request: a server that always calls them wrong refuses.
+	// Credentials twice, because the first new ones may be an old answer's.
+	maxRenewals, maxCures = 2, 4
 )
 
 // try calls fn until it succeeds or there is no hope. Failures of the network
 // and the server are tried again until nothing at all has succeeded for
 // in.Patience; a refusal until in.RefusedFor has passed.
 func (u *upload) try(ctx context.Context, fn func(context.Context) error) error {
-	pause, cures := firstTry, 0
+	pause, renewals, cures := firstTry, 0, 0
 	var refusedAt time.Time
 	for {
 		g, err := u.creds.Grant(ctx)
@@ -109,8 +110,13 @@ func (u *upload) try(ctx context.Context, fn func(context.Context) error) error 
 		}
 		v := judge(err)
 		switch {
-		case v == expired && cures < maxCures:
-			cures++
+		case v == refused && g.doubtful && renewals < maxRenewals && u.doubt(g):
+			renewals++
+			u.creds.Invalidate(g.AccessKeyID)
+			u.say(Renewed, err, "the credentials are refused, and their answer named no request: it may be an old one; asking for new ones")
+			continue
+		case v == expired && renewals < maxRenewals:
+			renewals++
 			u.creds.Invalidate(g.AccessKeyID)
 			u.say(Renewed, err, "the credentials had expired; asking for new ones")
 			continue

@@ -170,8 +170,20 @@ type upload struct {
 	modified              time.Time // of in.File, when its size was taken
 	journal               *journal  // nil: none
 
-	mu      sync.Mutex // of plan, journal and failing
+	mu      sync.Mutex // of plan, journal and what follows
 	failing time.Time  // since when nothing succeeded
+	doubted int        // the Grant that was taken for an old answer; 0: none
+}
+
+// doubt tells whether refused credentials may be an old answer's. That is
+// believed of one answer only: when the next one is refused, too, it is so.
+func (u *upload) doubt(g Grant) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.doubted == 0 {
+		u.doubted = g.nth
+	}
+	return u.doubted == g.nth
 }
 
 // upload finds out what the device is given, and where it leads.

@@ -3,7 +3,6 @@ package device
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -75,7 +74,7 @@ func (c *Uploader) Close() error {
 
 // hint says where a refusal is explained.
 func (c *Uploader) hint(endpoint string) string {
-	if endpoint == "" || strings.Contains(endpoint, ".amazonaws.com") {
+	if endpoint == "" || isAWS(endpoint) {
 		return "Look in CloudTrail for the refused call and its errorMessage"
 	}
 	thing := first(c.cfg.Thing, c.cfg.ClientID)

@@ -22,6 +22,7 @@ import (
 // role alias' affair.
 type X509 struct {
 	url    string
+	alias  string
 	thing  string
 	client *http.Client
 	clock  *clock
@@ -30,6 +31,8 @@ type X509 struct {
 
 var _ aws.CredentialsProvider = (*X509)(nil)
 
+// aliasName tells whether s may be a role alias; what it may hold needs no
+// escaping in a path.
 func aliasName(s string) bool {
 	return s != "" && len(s) <= 128 && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ=,@-_") == ""
 }
@@ -61,7 +64,7 @@ func NewX509(cfg Config, roleAlias string) (*X509, error) {
 	t.MinVersion = tls.VersionTLS12
 	x := &X509{
 		url:   "https://" + net.JoinHostPort(host, port) + "/role-aliases/" + url.PathEscape(roleAlias) + "/credentials",
-		thing: cfg.Thing, clock: &clock{now: cfg.Now},
+		alias: roleAlias, thing: cfg.Thing, clock: &clock{now: cfg.Now},
 		client: &http.Client{
 			Timeout: cfg.Timeout, Transport: &http.Transport{TLSClientConfig: t, Proxy: http.ProxyFromEnvironment, MaxIdleConns: 1, IdleConnTimeout: time.Minute},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -124,17 +127,21 @@ func (x *X509) refused(answer *http.Response, body []byte) error {
 	if json.Unmarshal(body, &said) != nil || said.Message == "" {
 		said.Message = answer.Status
 	}
-	kind := strait.Unavailable
-	if answer.StatusCode >= 400 && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests {
-		kind = strait.Denied
+	said.Message = strings.TrimSuffix(said.Message, ".")
+	const told = "the credentials provider refused (%d): %s. "
+	switch n := answer.StatusCode; {
+	case n == http.StatusNotFound:
+		return strait.Errorf(strait.NotFound, "role alias", told+"Is %s the role alias' name? Upper and lower case differ", n, said.Message, x.alias)
+	case n == http.StatusTooManyRequests, n < 400, n >= 500:
+		return strait.Errorf(strait.Unavailable, "credentials", told+"It may work later", n, said.Message)
 	}
-	return strait.Errorf(kind, "credentials", "the credentials provider refused (%d): %s. The certificate's policy must allow iot:AssumeRoleWithCertificate on the role alias, and the role must trust credentials.iot.amazonaws.com%s",
-		answer.StatusCode, strings.TrimSuffix(said.Message, "."), thingHint(x.thing))
+	return strait.Errorf(strait.Denied, "credentials", told+"The certificate's policy must allow iot:AssumeRoleWithCertificate on the role alias, and the role must trust credentials.iot.amazonaws.com%s",
+		answer.StatusCode, said.Message, x.thingHint())
 }
 
-func thingHint(thing string) string {
-	if thing == "" {
+func (x *X509) thingHint() string {
+	if x.thing == "" {
 		return ""
 	}
-	return fmt.Sprintf("; the certificate must be attached to %s. See: strait explain --thing %s", thing, thing)
+	return fmt.Sprintf("; the certificate must be attached to %s. %s", x.thing, hintIoT(x.url, x.thing))
 }

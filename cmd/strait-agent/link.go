@@ -41,6 +41,9 @@ func (s *span) UnmarshalText(text []byte) error {
 	return err
 }
 
+// idle is how long the connection is kept when there is nothing to ask.
+const idle = time.Second
+
 // A link is what files are sent with.
 type link struct {
 	*device.Uploader
@@ -82,6 +85,9 @@ func (f *linkFlags) open(ctx context.Context, purpose string, wait bool) (*link,
 	const connectTime = 30 * time.Second
 	connecting, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
+	// Credentials are asked for now and then only, and several agents of one
+	// device share its name.
+	cfg.Idle, cfg.TakeTurns = idle, true
 	d, err := device.Connect(connecting, cfg)
 	if err != nil {
 		return nil, err
