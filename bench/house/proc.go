@@ -17,13 +17,16 @@ const tick = 10 * time.Millisecond
 
 // CPU is what the server's process has used so far, and what the processes of
 // its functions have (those alive, and those that were waited for).
-func (h *House) CPU() (server, functions time.Duration, err error) {
-	own, reaped, err := times(h.cmd.Process.Pid)
+func (h *House) CPU() (server, functions time.Duration, err error) { return CPU(h.cmd.Process.Pid) }
+
+// CPU is what a process has used so far, and what those have that it started.
+func CPU(process int) (own, children time.Duration, err error) {
+	own, reaped, err := times(process)
 	if err != nil {
 		return 0, 0, err
 	}
-	functions = reaped
-	for _, pid := range descendants(h.cmd.Process.Pid) {
+	functions := reaped
+	for _, pid := range descendants(process) {
 		if t, r, err := times(pid); err == nil { // it may have ended just now
 			functions += t + r
 		}
@@ -64,9 +67,10 @@ func descendants(pid int) []int {
 }
 
 // Memory is fields of /proc/PID/status in KiB, such as VmRSS and RssAnon.
-func (h *House) Memory() (map[string]int, error) { return memory(h.cmd.Process.Pid) }
+func (h *House) Memory() (map[string]int, error) { return Memory(h.cmd.Process.Pid) }
 
-func memory(pid int) (map[string]int, error) {
+// Memory is the same for any process.
+func Memory(pid int) (map[string]int, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return nil, err
@@ -117,6 +121,6 @@ func Running(pid int) (sum time.Duration) {
 
 // Resident is what a process holds of the machine's memory, in KiB.
 func Resident(pid int) (int, error) {
-	m, err := memory(pid)
+	m, err := Memory(pid)
 	return m["VmRSS"], err
 }
