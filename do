@@ -4,7 +4,7 @@
 #   test    install what the tests need and run them all
 #   build   the binaries, into bin/
 #   fuzz    every fuzz target for some seconds each (./do fuzz 20s)
-#   bench   the benchmarks: credentials, the start, MQTT, policies (not part of the tests)
+#   bench   the benchmarks: credentials, the start, MQTT, objects, policies (not part of the tests)
 #   crash   the power-loss and kill tests at length (not part of the tests)
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -67,7 +67,7 @@ fuzz() {
   done
 }
 
-bench() { (cd bench && go run ./vend "$@" && go run ./start && go run ./mqtt -rounds 3 -time 500ms -crowd 1000) && (cd bench/policy && go run .); }
+bench() { (cd bench && go run ./vend "$@" && go run ./start && go run ./mqtt -rounds 3 -time 500ms -crowd 1000 && go run ./objects -rounds 3) && (cd bench/policy && go run .); }
 
 crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 30m -v ./story/power/... ./story/device/... "$@"; }
 

@@ -468,6 +468,17 @@ func (s *section) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteTo spares a copy where the store can.
+func (s *section) WriteTo(w io.Writer) (int64, error) {
+	direct, ok := s.r.(object.RangeWriter)
+	if s.set || !ok {
+		return io.Copy(w, struct{ io.Reader }{s})
+	}
+	n, err := direct.WriteRange(w, s.from, s.left)
+	s.set, s.left = true, s.left-n
+	return n, err
+}
+
 // Close lets the version go.
 func (s *section) Close() error { return s.r.Close() }
 

@@ -139,6 +139,13 @@ type Reader interface {
 	Part(n int) (offset, size int64, err error)
 }
 
+// A RangeWriter is a Reader that can write a stretch of the object without
+// copying it first. Few and large writes; none of damaged bytes. It is an
+// error when the object ends before.
+type RangeWriter interface {
+	WriteRange(w io.Writer, offset, size int64) (n int64, err error)
+}
+
 // A Query selects a page of a listing. Order is by bytes of the key.
 type Query struct {
 	Prefix string

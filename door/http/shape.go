@@ -1,7 +1,6 @@
 package http
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"reflect"
@@ -182,18 +181,15 @@ func (x *exchange) send(a answer) error {
 			x.w.WriteHeader(a.status)
 			return nil
 		}
-		// What cannot be read at all is still told as an error.
-		first := make([]byte, 64<<10)
-		n, err := io.ReadAtLeast(p, first, 1)
-		if err != nil && err != io.EOF {
-			clear(x.w.Header())
-			return err
-		}
-		x.w.WriteHeader(a.status)
-		if err := x.copyOut(io.MultiReader(bytes.NewReader(first[:n]), p)); err != nil {
+		begun, err := x.copyOut(a.status, p)
+		if err != nil && begun {
 			// The head is gone already: only a broken connection tells the
 			// client that what it has is not the whole.
 			panic(http.ErrAbortHandler)
+		}
+		if err != nil { // what cannot be read at all is still told as an error
+			clear(x.w.Header())
+			return err
 		}
 		return nil
 	}

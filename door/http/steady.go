@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"strait"
@@ -31,25 +32,44 @@ func (s *steady) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// copyOut sends a body and gives up on a client that takes nothing.
-func (x *exchange) copyOut(from io.Reader) error {
-	control := http.NewResponseController(x.w)
+// buffers are for bodies that cannot write themselves.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
+
+// copyOut sends a head with a body, and gives up on a client that takes
+// nothing. The head goes with the first bytes: begun tells whether it has.
+func (x *exchange) copyOut(status int, from io.Reader) (begun bool, err error) {
+	o := &outlet{w: x.w, control: http.NewResponseController(x.w), status: status}
 	// The deadline is the connection's: it must not outlive this answer.
-	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
-	buf := make([]byte, 256<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 {
-			_ = control.SetWriteDeadline(time.Now().Add(patience))
-			if _, err := x.w.Write(buf[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	defer func() { _ = o.control.SetWriteDeadline(time.Time{}) }()
+	if w, ok := from.(io.WriterTo); ok {
+		_, err = w.WriteTo(o)
+	} else {
+		buf := buffers.Get().(*[]byte)
+		defer buffers.Put(buf)
+		_, err = io.CopyBuffer(o, from, *buf)
 	}
+	if err == nil && !o.begun {
+		_, err = o.Write(nil)
+	}
+	return o.begun, err
+}
+
+// An outlet is the way out of a body.
+type outlet struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	status  int
+	begun   bool
+}
+
+func (o *outlet) Write(p []byte) (int, error) {
+	if !o.begun {
+		o.begun = true
+		o.w.WriteHeader(o.status)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	_ = o.control.SetWriteDeadline(time.Now().Add(patience))
+	return o.w.Write(p)
 }

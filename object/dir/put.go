@@ -25,7 +25,7 @@ func (s *Store) Put(ctx context.Context, bucket, key string, r io.Reader, o obje
 	}
 	defer s.calls.Done()
 	c := condition{o.IfNoneMatch, o.IfMatch}
-	if _, err := s.present(ctx, bucket, key, c); err != nil {
+	if err := s.early(ctx, bucket, key, c); err != nil {
 		return object.Info{}, err
 	}
 
@@ -77,6 +77,16 @@ func (o old) expect() state.Expect {
 		return state.At(o.revision)
 	}
 	return state.Absent()
+}
+
+// early refuses what would be refused at the end anyway.
+func (s *Store) early(ctx context.Context, bucket, key string, c condition) (err error) {
+	if c == (condition{}) { // looking for a new name is not cheap
+		_, err = s.Bucket(ctx, bucket)
+	} else {
+		_, err = s.present(ctx, bucket, key, c)
+	}
+	return err
 }
 
 // present returns what is there, unless the bucket is missing or c fails.

@@ -146,24 +146,53 @@ func (r *reader) Close() error {
 	return nil
 }
 
+// WriteRange implements object.RangeWriter: a block at a time, out of the
+// buffer that it was checked in.
+func (r *reader) WriteRange(w io.Writer, offset, size int64) (n int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for n < size {
+		b, err := r.rest(offset + n)
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return n, err
+		}
+		m, err := w.Write(b[:min(int64(len(b)), size-n)])
+		n += int64(m)
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
 // some reads at least one byte at offset, up to the end of a block.
 func (r *reader) some(p []byte, offset int64) (int, error) {
+	b, err := r.rest(offset)
+	return copy(p, b), err
+}
+
+// rest returns what lies from offset to the end of its block, until the next
+// call.
+func (r *reader) rest(offset int64) ([]byte, error) {
 	if r.closed {
-		return 0, os.ErrClosed
+		return nil, os.ErrClosed
 	}
 	if offset >= r.manifest.size {
-		return 0, io.EOF
+		return nil, io.EOF
 	}
 	if err := r.seekPiece(offset); err != nil {
-		return 0, damaged(err)
+		return nil, damaged(err)
 	}
 	inside := offset - r.piece.start
 	if index := inside / blockSize; r.data == nil || r.index != index {
 		if err := r.load(index); err != nil {
-			return 0, damaged(err)
+			return nil, damaged(err)
 		}
 	}
-	return copy(p, r.data[inside%blockSize:]), nil
+	return r.data[inside%blockSize:], nil
 }
 
 // seekPiece makes r.piece the one that holds offset, which is inside the object.

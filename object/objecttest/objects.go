@@ -336,12 +336,39 @@ func seek(s *stage) {
 			s.Fatalf("read %d at %d: got %d bytes, %v", len(p), from, n, err)
 		}
 	}
+	if direct, ok := r.(object.RangeWriter); ok {
+		writeRange(s, direct, b)
+	}
 	if offset, size, err := r.Part(1); offset != 0 || size != int64(len(b)) || err != nil {
 		s.Errorf("part 1: got %d, %d, %v", offset, size, err)
 	}
 	_, _, err = r.Part(2)
 	s.refused("part 2", err, strait.Invalid, "part number")
 }
+
+func writeRange(s *stage, r object.RangeWriter, b []byte) {
+	for range 100 {
+		var out bytes.Buffer
+		from := s.random.IntN(len(b))
+		size := s.random.IntN(len(b) - from + 1)
+		n, err := r.WriteRange(&out, int64(from), int64(size))
+		if err != nil || n != int64(size) || !bytes.Equal(out.Bytes(), b[from:from+size]) {
+			s.Fatalf("write %d at %d: %d bytes, of which %d came, %v", size, from, n, out.Len(), err)
+		}
+	}
+	if n, err := r.WriteRange(io.Discard, int64(len(b)-10), 11); n != 10 || err == nil {
+		s.Errorf("write beyond the end: %d bytes, %v", n, err)
+	}
+	if n, err := r.WriteRange(brokenWriter{}, 0, 100); n != 0 || err != errBroken {
+		s.Errorf("write to what is broken: %d bytes, %v", n, err)
+	}
+}
+
+var errBroken = errors.New("broken")
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 
 func closed(s *stage) {
 	if err := s.Close(); err != nil {
