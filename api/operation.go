@@ -73,8 +73,9 @@ type Service struct {
 	Name      string   // "sts"
 	Scopes    []string // service names that a signature's scope may have
 	Version   string   // of the query protocol
-	Protocol  string   // "query", "rest-json", "rest-xml"
+	Protocol  string   // "query", "rest-json", "rest-xml", "json-1.1"
 	Namespace string   // of XML answers
+	Target    string   // of json-1.1: what stands before the operation's name in X-Amz-Target
 
 	Operations []Operation
 }

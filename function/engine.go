@@ -33,16 +33,21 @@ type Engine struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+	// writing are the lines that are being handed to the Logger.
+	writing sync.WaitGroup
 
-	mu       sync.Mutex
-	closed   bool
-	pools    map[string]*pool
-	journals map[string]*journal
-	traces   map[string]string // access key id of a busy environment -> trace
-	natives  map[string]string // SHA-256 of a zip -> what its strait-native says
+	mu      sync.Mutex
+	closed  bool
+	resumed bool // the queue runs
+	pools   map[string]*pool
+	silent  bool              // nothing is logged any more
+	streams map[string]string // of natives: function and version -> stream
+	traces  map[string]string // access key id of a busy environment -> trace
+	natives map[string]string // SHA-256 of a zip -> what its strait-native says
 }
 
-// Open starts an engine and takes up the queued events of an earlier one.
+// Open starts an engine and takes up the queued events of an earlier one, which
+// run after Resume.
 func Open(ctx context.Context, cfg Config) (_ *Engine, err error) {
 	if cfg.Store == nil || cfg.Dir == "" || cfg.Credentials == nil {
 		return nil, errors.New("open functions: Store, Dir and Credentials are needed")
@@ -60,9 +65,9 @@ func Open(ctx context.Context, cfg Config) (_ *Engine, err error) {
 		cfg.Backoff = func(n int) time.Duration { return time.Duration(n) * time.Minute }
 	}
 	e := &Engine{cfg: cfg, confiner: newConfiner(), spawning: make(chan func()),
-		pools: map[string]*pool{}, journals: map[string]*journal{}, traces: map[string]string{}, natives: map[string]string{}}
+		pools: map[string]*pool{}, streams: map[string]string{}, traces: map[string]string{}, natives: map[string]string{}}
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	for _, d := range []string{cfg.Dir, e.zips(), filepath.Join(cfg.Dir, "logs")} {
+	for _, d := range []string{cfg.Dir, e.zips()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("open functions: %w", err)
 		}
@@ -86,8 +91,18 @@ func Open(ctx context.Context, cfg Config) (_ *Engine, err error) {
 	}
 	go e.spawner()
 	e.tasks.Go(e.tend)
-	e.tasks.Go(e.queue.run)
 	return e, nil
+}
+
+// Resume begins to run queued events, those of an earlier engine first. Call it
+// once what functions lead to can be called; later calls do nothing.
+func (e *Engine) Resume() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed && !e.resumed {
+		e.resumed = true
+		e.tasks.Go(e.queue.run)
+	}
 }
 
 // Close ends all processes and removes what they wrote. Events that were
@@ -107,13 +122,11 @@ func (e *Engine) Close() error {
 	}
 	e.tasks.Wait()
 	close(e.spawning)
-	var errs []error
 	e.mu.Lock()
-	for _, j := range e.journals {
-		errs = append(errs, j.close(false))
-	}
+	e.silent = true
 	e.mu.Unlock()
-	errs = append(errs, removeTree(e.run))
+	e.writing.Wait()
+	errs := []error{removeTree(e.run)}
 	os.Remove(e.runNote())
 	return errors.Join(errs...)
 }
@@ -239,29 +252,6 @@ func (e *Engine) rested(accessKeyID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.traces, accessKeyID)
-}
-
-// Logs returns the kept log lines of a function from since on, oldest first:
-// the last MiB at most.
-func (e *Engine) Logs(name string, since time.Time) []LogLine {
-	if checkName(name) != nil {
-		return nil
-	}
-	if _, err := e.Get(context.Background(), name); err != nil {
-		return nil
-	}
-	return e.journal(name).since(since)
-}
-
-func (e *Engine) journal(name string) *journal {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	j := e.journals[name]
-	if j == nil {
-		j = openJournal(filepath.Join(e.cfg.Dir, "logs", name+".jsonl"))
-		e.journals[name] = j
-	}
-	return j
 }
 
 func (e *Engine) pool(name string) *pool {

@@ -61,7 +61,7 @@ func (e *Engine) start(ctx context.Context, f Function) (_ *environment, err err
 	}
 	v := &environment{engine: e, function: f, credentials: creds, retire: retireAt(creds, f, e.cfg.Now()),
 		events: make(chan *event), ready: make(chan struct{}), initFailed: make(chan struct{}), dead: make(chan struct{}),
-		idle: func() {}, log: &writer{journal: e.journal(f.Name), now: e.cfg.Now}}
+		idle: func() {}, log: e.newWriter(f, creds, e.newStream(f))}
 	defer func() {
 		if err != nil {
 			v.cleanup()

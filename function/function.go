@@ -48,7 +48,7 @@ const (
 // A Config says what an Engine works with.
 type Config struct {
 	Store state.Store
-	// Dir keeps the zips and the logs; nothing in it is readable by a function.
+	// Dir keeps the zips; nothing in it is readable by a function.
 	Dir string
 	// Run is where a directory for unpacked code and scratch space is made; it
 	// must allow execution, and be searchable by everyone when the server is
@@ -58,6 +58,8 @@ type Config struct {
 	Log *slog.Logger     // nil: nothing is logged
 	// Credentials mints sessions of execution roles.
 	Credentials Credentialer
+	// Logs keeps what functions write; nil: nobody does.
+	Logs Logger
 	// Natives are built-in functions by name and version, such as "vend 1".
 	Natives map[string]Native
 	// Environment gives variables that the server adds ("NAME=value"), such as
@@ -133,6 +135,11 @@ type Event struct {
 
 // A LogLine is a line of a function's log.
 type LogLine struct {
-	Time time.Time `json:"t"`
-	Text string    `json:"m"`
+	Time time.Time
+	Text string
 }
+
+// Latest is the version of a function that can be changed.
+const Latest = "$LATEST"
+
+func (f *Function) version() string { return Latest }

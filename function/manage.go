@@ -196,8 +196,7 @@ func (e *Engine) update(ctx context.Context, name, revision string, change func(
 	return Function{}, strait.Errorf(strait.Conflict, "function", "the function %s is being updated by others; try again", name)
 }
 
-// Delete forgets a function, its queued events and its log, and ends its
-// processes; writes in also are made in the same batch.
+// Delete forgets a function and its queued events, and ends its processes; writes in also are made in the same batch.
 func (e *Engine) Delete(ctx context.Context, name string, also ...state.Write) error {
 	f, _, err := e.get(ctx, name)
 	if err != nil {
@@ -212,19 +211,15 @@ func (e *Engine) Delete(ctx context.Context, name string, also ...state.Write) e
 		return fmt.Errorf("delete function %s: %w", name, err)
 	}
 	e.mu.Lock()
-	p, j := e.pools[name], e.journals[name]
+	p := e.pools[name]
 	delete(e.pools, name)
-	delete(e.journals, name)
 	e.mu.Unlock()
 	if p != nil {
 		p.close()
 	}
-	if j == nil {
-		j = openJournal(filepath.Join(e.cfg.Dir, "logs", name+".jsonl"))
-	}
 	e.codes.forget(name, "")
 	e.dropZip(ctx, f.CodeSHA256)
-	return errors.Join(e.queue.forget(ctx, name), j.close(true))
+	return e.queue.forget(ctx, name)
 }
 
 // --- zips

@@ -74,8 +74,8 @@ func (e *Engine) runNative(native Native, f Function, req Request) (outcome, *wr
 	if err != nil {
 		return outcome{}, nil, err
 	}
-	log := &writer{journal: e.journal(f.Name), now: e.cfg.Now}
-	log.line("START RequestId: " + req.RequestID + " Version: $LATEST")
+	log := e.newWriter(f, creds, e.nativeStream(f))
+	log.line("START RequestId: " + req.RequestID + " Version: " + f.version())
 	begin := time.Now()
 	e.working(creds.AccessKeyID, req.Trace)
 	defer e.rested(creds.AccessKeyID)
@@ -114,6 +114,17 @@ func (e *Engine) runNative(native Native, f Function, req Request) (outcome, *wr
 	log.line("END RequestId: " + req.RequestID)
 	log.line(reportLine(f, req.RequestID, time.Since(begin), 0))
 	return out, log, nil
+}
+
+// nativeStream is the stream of all runs of a native on one day.
+func (e *Engine) nativeStream(f Function) string {
+	day, key := e.cfg.Now().UTC().Format("2006/01/02"), f.Name+" "+f.version()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !strings.HasPrefix(e.streams[key], day) {
+		e.streams[key] = e.newStream(f)
+	}
+	return e.streams[key]
 }
 
 // --- what a process is given
@@ -160,10 +171,10 @@ func (v *environment) variables() []string {
 		"_HANDLER": f.Handler, "LAMBDA_TASK_ROOT": v.code.dir, "AWS_LAMBDA_RUNTIME_API": v.listener.Addr().String(),
 		"AWS_REGION": e.cfg.Place.Region, "AWS_DEFAULT_REGION": e.cfg.Place.Region,
 		"AWS_ACCESS_KEY_ID": c.AccessKeyID, "AWS_SECRET_ACCESS_KEY": c.SecretAccessKey, "AWS_SESSION_TOKEN": c.SessionToken,
-		"AWS_LAMBDA_FUNCTION_NAME": f.Name, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+		"AWS_LAMBDA_FUNCTION_NAME": f.Name, "AWS_LAMBDA_FUNCTION_VERSION": f.version(),
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": fmt.Sprint(f.MemorySize), "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME":  "/aws/lambda/" + f.Name,
-		"AWS_LAMBDA_LOG_STREAM_NAME": e.cfg.Now().UTC().Format("2006/01/02") + "/[$LATEST]" + strings.ReplaceAll(newID(), "-", ""),
+		"AWS_LAMBDA_LOG_STREAM_NAME": v.log.stream,
 		"AWS_XRAY_CONTEXT_MISSING":   "LOG_ERROR", "TMPDIR": v.scratch,
 	} {
 		vars[name] = value

@@ -126,7 +126,7 @@ func (v *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.log.begin()
-	v.log.line("START RequestId: " + ev.id + " Version: $LATEST")
+	v.log.line("START RequestId: " + ev.id + " Version: " + v.function.version())
 	close(ev.started)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")

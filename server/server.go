@@ -21,6 +21,7 @@ import (
 	"strait/function"
 	"strait/identity"
 	"strait/identity/ca"
+	"strait/logs"
 	"strait/object/dir"
 	"strait/rule"
 	"strait/shadow"
@@ -41,6 +42,7 @@ type Server struct {
 	broker     *broker.Broker
 	shadows    *shadow.Engine
 	functions  *function.Engine
+	logGroups  *logs.Engine
 	corridor   *api.Corridor
 	mqtt       *api.MQTT
 	lambda     api.Service
@@ -48,6 +50,7 @@ type Server struct {
 	iotdata    api.Service
 	iot        api.Service
 	s3         api.Service
+	logs       api.Service
 
 	openObjects func() (*dir.Store, error)
 	listeners   listeners
@@ -181,9 +184,13 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 	}
 	s.later(s.shadows.Close)
 	s.mqtt.Broker, s.mqtt.Rules, s.mqtt.Shadows = s.broker, s.rules, s.shadows
+	if s.logGroups, err = logs.Open(ctx, logs.Config{Store: s.store, Dir: filepath.Join(s.cfg.Data, "logs"), Now: s.cfg.Now, Log: s.cfg.Log}); err != nil {
+		return err
+	}
+	s.later(s.logGroups.Close)
 	if s.functions, err = function.Open(ctx, function.Config{
 		Store: s.store, Dir: filepath.Join(s.cfg.Data, "functions"), Now: s.cfg.Now, Log: s.cfg.Log, Credentials: s,
-		Natives: s.natives(), Environment: s.environment, Trust: s.cfg.TrustFunctions, Place: s.cfg.Place, Events: s.functionEvent,
+		Logs: &functionLogs{s: s, traces: map[string]string{}}, Natives: s.natives(), Environment: s.environment, Trust: s.cfg.TrustFunctions, Place: s.cfg.Place, Events: s.functionEvent,
 	}); err != nil {
 		return err
 	}
@@ -199,13 +206,15 @@ func (s *Server) layCorridor(context.Context) error {
 	s.iotdata = api.IoTData(s.mqtt)
 	s.s3 = api.S3(api.S3Config{Directory: s.directory, Store: s.objects, Region: s.cfg.Place.Region, Now: s.cfg.Now})
 	s.iot = api.IoT(s.directory, s.authority, s.rules, s.authorizer, s.cfg.endpoint)
+	s.logs = api.Logs(s.directory, s.logGroups)
+	s.functions.Resume()
 	s.rules.Resume()
 	return nil
 }
 
 func (s *Server) services() []api.Service {
 	return []api.Service{
-		s.sts, s.lambda, s.iotdata, s.iot, s.s3,
+		s.sts, s.lambda, s.iotdata, s.iot, s.s3, s.logs,
 		api.IAM(s.directory),
 		api.Strait(s.directory, s.authorizer),
 		api.Provider(s.directory, s.authorizer, s.issuer, s.cfg.Now),

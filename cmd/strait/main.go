@@ -29,6 +29,7 @@ type commands struct {
 	Explain explainCommand `cmd:"" help:"Say why something was refused or allowed, or would be."`
 
 	Decisions decisionsCommand `cmd:"" help:"Print the decision log."`
+	Logs      logsCommand      `cmd:"" help:"Print what a function wrote."`
 	Doctor    doctorCommand    `cmd:"" help:"Look for the broken link of a pattern, without a request."`
 	Policy    policyCommand    `cmd:"" help:"Judge policies, and suggest them."`
 }

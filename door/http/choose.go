@@ -14,6 +14,7 @@ const mqttPath = "/mqtt"
 var scopeServices = map[string]string{
 	"s3": "s3", "sts": "sts", "iam": "iam", "lambda": "lambda", "iot": "iot", "execute-api": "iot",
 	"iotdata": "iotdata", "iotdevicegateway": "iotdata", "strait": "strait",
+	"logs": "logs",
 }
 
 // choose finds the service: by the scope of the signature, else by the host,
@@ -51,7 +52,7 @@ func (d *Door) byHost(x *exchange, host string) string {
 			return "iotdata" // <endpoint>-ats.iot.<region>..., data.iot...
 		case i > 0:
 			continue
-		case l == "sts" || l == "iam" || l == "lambda" || l == "iot":
+		case l == "sts" || l == "iam" || l == "lambda" || l == "iot" || l == "logs":
 			return l
 		}
 	}
@@ -64,6 +65,13 @@ func (x *exchange) certified() bool {
 }
 
 func (d *Door) byPath(x *exchange, host string) string {
+	if target, _, ok := strings.Cut(x.r.Header.Get("X-Amz-Target"), "."); ok {
+		for i := range d.Services {
+			if d.Services[i].Target == target {
+				return d.Services[i].Name
+			}
+		}
+	}
 	switch {
 	case x.path == "/" && (x.r.Method == http.MethodPost && strings.HasPrefix(x.r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") ||
 		x.query.get("Action") != ""):

@@ -1,5 +1,5 @@
 // Package http is the door for AWS's HTTP protocols: query (STS, IAM),
-// rest-json (IoT, IoT Data, Lambda) and rest-xml (S3).
+// rest-json (IoT, IoT Data, Lambda), json 1.1 (CloudWatch Logs) and rest-xml (S3).
 //
 // The Door chooses the service of a request (by the scope of its signature,
 // else by host, else by path), finds the row of that service's table, has the
@@ -8,7 +8,7 @@
 // nothing and stores nothing.
 //
 // Begin with Door.ServeHTTP; choose.go finds the service, route.go the row;
-// query.go, restjson.go and restxml.go are the protocols, errors.go their codes.
+// query.go, restjson.go, targetjson.go and restxml.go are the protocols, errors.go their codes.
 package http
 
 import (
@@ -138,6 +138,8 @@ func protocolOf(name string) protocol {
 		return query{}
 	case "rest-xml":
 		return restXML{}
+	case "json-1.1":
+		return targetJSON{}
 	}
 	return restJSON{}
 }
@@ -227,8 +229,11 @@ func (d *Door) known(x *exchange, c api.Caller) api.Caller {
 // bodyLimit is the most that a service reads at once. CreateFunction carries
 // 50 MiB of zip as base64 (lambda-runtime.md, section 5).
 func bodyLimit(service string) int64 {
-	if service == "lambda" {
+	switch service {
+	case "lambda":
 		return 70 << 20
+	case "logs":
+		return 8 << 20 // a batch of 1 MiB, escaped
 	}
 	return 1 << 20
 }

@@ -150,6 +150,32 @@ var restCodes = map[string]codes{
 	},
 }
 
+// targetAuthentication is what the services of json 1.1 say of callers that
+// could not be proven: always 400.
+var targetAuthentication = map[string]reply{
+	"": {"IncompleteSignatureException", badRequest}, "credentials": {"MissingAuthenticationTokenException", badRequest},
+	"key": {"UnrecognizedClientException", badRequest}, "token": {"UnrecognizedClientException", badRequest}, "expired token": {"ExpiredTokenException", badRequest},
+	"signature": {"InvalidSignatureException", badRequest}, "skew": {"InvalidSignatureException", badRequest}, "scope": {"InvalidSignatureException", badRequest},
+	"signed headers": {"InvalidSignatureException", badRequest}, "expired request": {"InvalidSignatureException", badRequest}, "early request": {"InvalidSignatureException", badRequest},
+}
+
+// targetCodes are those of the services that speak json 1.1.
+var targetCodes = map[string]codes{
+	"logs": {
+		strait.Internal:        {"": {"InternalFailure", internal}},
+		strait.Invalid:         {"": {"InvalidParameterException", badRequest}, "json": {"SerializationException", badRequest}},
+		strait.Unauthenticated: targetAuthentication,
+		strait.Denied:          {"": {"AccessDeniedException", badRequest}},
+		strait.NotFound:        {"": {"ResourceNotFoundException", badRequest}},
+		strait.Exists:          {"": {"ResourceAlreadyExistsException", badRequest}},
+		strait.Conflict:        {"": {"OperationAbortedException", badRequest}},
+		strait.TooLarge:        {"": {"InvalidParameterException", badRequest}},
+		strait.Limit:           {"": {"LimitExceededException", badRequest}},
+		strait.Unsupported:     {"": {"InvalidParameterException", badRequest}, "operation": {"UnknownOperationException", badRequest}, "method": {"UnknownOperationException", notFound}},
+		strait.Unavailable:     {"": {"ServiceUnavailableException", unavailable}},
+	},
+}
+
 // dataAuthentication: the data plane says ForbiddenException to all of them,
 // but an expired token is told apart, so that SDKs refresh.
 var dataAuthentication = map[string]reply{

@@ -88,7 +88,7 @@ func newTable(s *api.Service) (*table, error) {
 	t := &table{service: s, keys: map[string]bool{}}
 	for i := range s.Operations {
 		o := &s.Operations[i]
-		if s.Protocol == "query" {
+		if s.Protocol == "query" || s.Protocol == "json-1.1" {
 			continue
 		}
 		method, rest, ok := strings.Cut(o.Route, " ")

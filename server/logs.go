@@ -1,0 +1,90 @@
+package server
+
+import (
+	"context"
+	"sync"
+
+	"strait"
+	"strait/api"
+	"strait/authz"
+	"strait/function"
+)
+
+// functionLogs hands what functions write to the log groups, through the
+// corridor, as a session of the execution role: a role without logs:* leaves no
+// lines, as on AWS.
+type functionLogs struct {
+	s *Server
+
+	mu     sync.Mutex
+	traces map[string]string // of streams: what is refused for one is one story
+}
+
+// maxTraces bounds the streams that are remembered.
+const maxTraces = 1000
+
+func (l *functionLogs) trace(stream string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.traces[stream] == "" {
+		if len(l.traces) >= maxTraces {
+			clear(l.traces)
+		}
+		l.traces[stream] = authz.NewTrace()
+	}
+	return l.traces[stream]
+}
+
+// Log is function.Logger.
+func (l *functionLogs) Log(f function.Function, creds strait.Credentials, stream string, lines []function.LogLine) {
+	group := "/aws/lambda/" + f.Name
+	events := make([]api.LogEvent, 0, len(lines))
+	latest := int64(0)
+	for _, line := range lines {
+		latest = max(latest, line.Time.UnixMilli()) // the clock may have been set back
+		events = append(events, api.LogEvent{Time: latest, Message: line.Text})
+	}
+	session, _, err := l.s.issuer.Open(creds.AccessKeyID, creds.SessionToken)
+	if err != nil {
+		l.lost(f, err)
+		return
+	}
+	c := api.Caller{Principal: l.s.directory.ForSession(&session), KeyID: creds.AccessKeyID, Session: &session, Trace: l.trace(stream), Secure: true}
+	if err := l.put(&c, group, stream, api.PutLines(group, stream, events, true)); err != nil {
+		l.lost(f, err)
+	}
+}
+
+// put writes lines, and makes the group and the stream when they are missing
+// and the caller may.
+func (l *functionLogs) put(c *api.Caller, group, stream string, lines func(any) error) error {
+	do := func(name string, in func(any) error) error {
+		// Also while the server closes: what was written last says why.
+		_, err := l.s.corridor.Serve(context.WithoutCancel(l.s.ctx), c, l.s.logs.Find(name), in)
+		return err
+	}
+	err := do("PutLogEvents", lines)
+	if strait.KindOf(err) != strait.NotFound || err == nil {
+		return err
+	}
+	if err := do("CreateLogStream", api.MakeStream(group, stream)); strait.KindOf(err) == strait.NotFound && err != nil {
+		if err := do("CreateLogGroup", api.MakeGroup(group)); err != nil && strait.KindOf(err) != strait.Exists {
+			return err
+		}
+		if err := do("CreateLogStream", api.MakeStream(group, stream)); err != nil && strait.KindOf(err) != strait.Exists {
+			return err
+		}
+	} else if err != nil && strait.KindOf(err) != strait.Exists {
+		return err
+	}
+	return do("PutLogEvents", lines)
+}
+
+// lost tells the operator why a function's log has nothing. A refusal is in the
+// log of decisions already.
+func (l *functionLogs) lost(f function.Function, err error) {
+	if _, refused := authz.IsRefusal(err); refused {
+		return
+	}
+	l.s.cfg.Log.Warn("lines of a function are lost", "function", f.Name, "error", err)
+}
