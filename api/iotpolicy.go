@@ -12,7 +12,7 @@ import (
 func (k iotDesk) policies() []Operation {
 	const one, versions = "/policies/{policyName}", "/policies/{policyName}/version"
 	return []Operation{
-		op("CreatePolicy", "POST "+one, onIoT[createPolicyInput]("iot:CreatePolicy"), k.createPolicy),
+		op("CreatePolicy", "POST "+one, k.mayCreatePolicy, k.createPolicy),
 		op("GetPolicy", "GET "+one, onIoT[policyInput]("iot:GetPolicy"), k.getPolicy),
 		op("ListPolicies", "GET /policies", on[markerInput]("iot:ListPolicies", "*"), k.listPolicies),
 		op("DeletePolicy", "DELETE "+one, onIoT[policyInput]("iot:DeletePolicy"), k.deletePolicy),
@@ -25,9 +25,12 @@ func (k iotDesk) policies() []Operation {
 		op("DetachPolicy", "POST /target-policies/{policyName}", onARN[attachInput]("iot:DetachPolicy"), k.detachPolicy),
 		op("ListAttachedPolicies", "POST /attached-policies/{target+}", onARN[attachedInput]("iot:ListAttachedPolicies"), k.listAttached),
 		op("ListTargetsForPolicy", "POST /policy-targets/{policyName}", onIoT[targetsInput]("iot:ListTargetsForPolicy"), k.listTargets),
+		op("GetEffectivePolicies", "POST /effective-policies", k.mayGetEffective, k.getEffective),
 		// The older forms, which tools still use.
 		op("AttachPrincipalPolicy", "PUT /principal-policies/{policyName}", onARN[principalPolicyInput]("iot:AttachPrincipalPolicy"), k.attachPrincipalPolicy),
 		op("DetachPrincipalPolicy", "DELETE /principal-policies/{policyName}", onARN[principalPolicyInput]("iot:DetachPrincipalPolicy"), k.detachPrincipalPolicy),
+		op("ListPrincipalPolicies", "GET /principal-policies", onARN[principalPoliciesInput]("iot:ListPrincipalPolicies"), k.principalPolicies),
+		op("ListPolicyPrincipals", "GET /policy-principals", onIoT[policyPrincipalsInput]("iot:ListPolicyPrincipals"), k.policyPrincipals),
 	}
 }
 
@@ -40,9 +43,12 @@ func (in *policyInput) resource() string { return "policy/" + in.Name }
 type createPolicyInput struct {
 	Name     string `aws:"path,policyName" json:"-"`
 	Document string `json:"policyDocument"`
+	Tags     []tag  `json:"tags"`
 }
 
-func (in *createPolicyInput) resource() string { return "policy/" + in.Name }
+func (k iotDesk) mayCreatePolicy(_ context.Context, v View, _ *Caller, in *createPolicyInput) ([]Ask, error) {
+	return taggedAsk("iot:CreatePolicy", v.Place().IoT("policy/"+in.Name), in.Tags), nil
+}
 
 type createPolicyOutput struct {
 	Name     string     `json:"policyName"`
@@ -52,7 +58,7 @@ type createPolicyOutput struct {
 }
 
 func (k iotDesk) createPolicy(ctx context.Context, _ Call, in *createPolicyInput) (*createPolicyOutput, error) {
-	p, err := k.directory.CreateIoTPolicy(ctx, in.Name, in.Document)
+	p, err := k.directory.CreateIoTPolicy(ctx, in.Name, in.Document, tagsOf(in.Tags)...)
 	if err != nil {
 		return nil, err
 	}
@@ -209,79 +215,4 @@ func (k iotDesk) deleteVersion(ctx context.Context, _ Call, in *versionInput) (*
 		delete(p.Versions, in.Version)
 		return nil
 	})
-}
-
-type attachInput struct {
-	Name   string     `aws:"path,policyName" json:"-"`
-	Target strait.ARN `json:"target"`
-}
-
-func (in *attachInput) target() strait.ARN { return in.Target }
-
-func (k iotDesk) attachPolicy(ctx context.Context, _ Call, in *attachInput) (*Nothing, error) {
-	return nil, k.directory.AttachIoTPolicy(ctx, in.Name, in.Target)
-}
-
-func (k iotDesk) detachPolicy(ctx context.Context, _ Call, in *attachInput) (*Nothing, error) {
-	return nil, k.directory.DetachIoTPolicy(ctx, in.Name, in.Target)
-}
-
-type attachedInput struct {
-	Target    strait.ARN `aws:"path,target"`
-	Marker    string     `aws:"query,marker"`
-	Size      *int       `aws:"query,pageSize"`
-	Recursive bool       `aws:"query,recursive"`
-}
-
-func (in *attachedInput) target() strait.ARN { return strait.ARN(unescaped(string(in.Target))) }
-
-func (k iotDesk) listAttached(_ context.Context, _ Call, in *attachedInput) (*listPoliciesOutput, error) {
-	c := k.directory.CertificateByARN(in.target())
-	if c == nil {
-		return nil, strait.Errorf(strait.NotFound, "certificate", "The target %s does not exist.", in.target())
-	}
-	var ps []*identity.IoTPolicy
-	for _, n := range c.Policies {
-		if p, err := k.directory.IoTPolicy(n); err == nil {
-			ps = append(ps, p)
-		}
-	}
-	sort.Slice(ps, func(i, j int) bool { return ps[i].Name < ps[j].Name })
-	return k.listed(ps, in.Marker, in.Size)
-}
-
-type targetsInput struct {
-	Name   string `aws:"path,policyName"`
-	Marker string `aws:"query,marker"`
-	Size   *int   `aws:"query,pageSize"`
-}
-
-func (in *targetsInput) resource() string { return "policy/" + in.Name }
-
-type targetsOutput struct {
-	Targets []strait.ARN `json:"targets"`
-	Marker  string       `json:"nextMarker,omitempty"`
-}
-
-func (k iotDesk) listTargets(_ context.Context, _ Call, in *targetsInput) (*targetsOutput, error) {
-	if _, err := k.directory.IoTPolicy(in.Name); err != nil {
-		return nil, err
-	}
-	ts, next, err := page(k.directory.TargetsOf(in.Name), func(a strait.ARN) string { return string(a) }, in.Marker, in.Size)
-	return &targetsOutput{append([]strait.ARN{}, ts...), next}, err
-}
-
-type principalPolicyInput struct {
-	Name      string     `aws:"path,policyName" json:"-"`
-	Principal strait.ARN `aws:"header,X-Amzn-Iot-Principal" json:"-"`
-}
-
-func (in *principalPolicyInput) target() strait.ARN { return in.Principal }
-
-func (k iotDesk) attachPrincipalPolicy(ctx context.Context, _ Call, in *principalPolicyInput) (*Nothing, error) {
-	return nil, k.directory.AttachIoTPolicy(ctx, in.Name, in.Principal)
-}
-
-func (k iotDesk) detachPrincipalPolicy(ctx context.Context, _ Call, in *principalPolicyInput) (*Nothing, error) {
-	return nil, k.directory.DetachIoTPolicy(ctx, in.Name, in.Principal)
 }

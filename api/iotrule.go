@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/url"
 	"sort"
+	"strings"
 
 	"strait"
+	"strait/identity"
 	"strait/rule"
 )
 
@@ -33,6 +36,7 @@ func (in *ruleInput) resource() string { return "rule/" + in.Name }
 // known here are given back by GetTopicRule.
 type putRuleInput struct {
 	Name string `aws:"path,ruleName"`
+	Tags string `aws:"header,X-Amz-Tagging"` // of CreateTopicRule: k=v&k2=v2
 	Raw  []byte `aws:"payload"`
 }
 
@@ -161,7 +165,11 @@ func (k iotDesk) mayMakeRule(action strait.Action) func(context.Context, View, *
 		if err != nil {
 			return nil, err
 		}
-		asks := ask(action, v.Place().IoT(in.resource()))
+		tags, err := headerTags(in.Tags)
+		if err != nil {
+			return nil, err
+		}
+		asks := taggedAsk(action, v.Place().IoT(in.resource()), tags)
 		for _, a := range append(p.Actions, p.ErrorAction) {
 			for _, role := range a.roles() {
 				asks = append(asks, passRole(role, "iot.amazonaws.com"))
@@ -206,7 +214,34 @@ func (k iotDesk) createRule(ctx context.Context, _ Call, in *putRuleInput) (*Not
 	if err != nil {
 		return nil, err
 	}
-	return nil, k.rules.Create(ctx, r)
+	tags, err := headerTags(in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	if err := identity.CheckTags(tagsOf(tags)); err != nil {
+		return nil, err
+	}
+	if err := k.rules.Create(ctx, r); err != nil {
+		return nil, err
+	}
+	return nil, k.directory.TagIoT(ctx, k.directory.Place().IoT(in.resource()), tagsOf(tags))
+}
+
+// headerTags reads tags as a header brings them.
+func headerTags(s string) ([]tag, error) {
+	var out []tag
+	for part := range strings.SplitSeq(s, "&") {
+		key, value, _ := strings.Cut(part, "=")
+		key, bad := url.QueryUnescape(key)
+		value, worse := url.QueryUnescape(value)
+		if bad != nil || worse != nil {
+			return nil, strait.Errorf(strait.Invalid, "request", "The header x-amz-tagging cannot be read: want k=v&k2=v2.")
+		}
+		if part != "" {
+			out = append(out, tag{key, value})
+		}
+	}
+	return out, nil
 }
 
 func (k iotDesk) replaceRule(ctx context.Context, _ Call, in *putRuleInput) (*Nothing, error) {
@@ -294,6 +329,10 @@ func (k iotDesk) disableRule(ctx context.Context, _ Call, in *ruleInput) (*Nothi
 }
 
 func (k iotDesk) deleteRule(ctx context.Context, _ Call, in *ruleInput) (*Nothing, error) {
+	// The tags go first: a rule made again under this name must not have them.
+	if err := k.directory.UntagIoT(ctx, k.directory.Place().IoT(in.resource()), nil); err != nil {
+		return nil, err
+	}
 	return nil, k.rules.Delete(ctx, in.Name)
 }
 

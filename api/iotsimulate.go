@@ -67,16 +67,18 @@ func (k iotDesk) mayTest(_ context.Context, _ View, _ *Caller, in *testInput) ([
 }
 
 func (k iotDesk) testAuthorization(_ context.Context, _ Call, in *testInput) (*testOutput, error) {
-	rec := k.directory.CertificateByARN(in.Principal)
-	if rec == nil {
+	if k.directory.CertificateByARN(in.Principal) == nil {
 		return nil, strait.Errorf(strait.NotFound, "certificate", "The certificate %s does not exist.", in.Principal)
 	}
 	c, err := k.directory.Suppose(identity.Supposition{Principal: string(in.Principal), ClientID: in.ClientID})
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, n := range slices.Concat(rec.Policies, in.Add) {
+	var applied, names []string
+	for _, a := range k.directory.AppliedTo(c) {
+		applied = append(applied, a.Name)
+	}
+	for _, n := range slices.Concat(applied, in.Add) {
 		if !slices.Contains(in.Skip, n) && !slices.Contains(names, n) {
 			names = append(names, n)
 		}

@@ -176,6 +176,9 @@ func (m *MQTT) caller(in ConnectInput, trace string) (Caller, error) {
 	}
 	c.ClientID, c.Trace = in.ClientID, trace
 	c.IP, c.Secure, c.Domain = in.Addr.Addr(), in.Secure, in.Domain
+	if t, _ := m.Directory.ThingFor(&c); t != nil {
+		c.Thing = t.Name
+	}
 	return c, nil
 }
 

@@ -168,14 +168,14 @@ func (r *Recorder) Note(e Record) {
 	r.add(&e, repeat{trace: e.Trace, layer: e.Layer, event: e.Operation + e.Event})
 }
 
-// thingOf is the device behind a caller: a connection's client id, or the
-// name of the session that was minted for it.
+// thingOf is the device behind a caller: the thing that a connection is, its
+// client id where there is none, or the name of the session that was minted for it.
 func thingOf(c *identity.Caller) string {
 	switch {
-	case c.ClientID != "":
-		return c.ClientID
 	case c.Thing != "":
 		return c.Thing
+	case c.ClientID != "":
+		return c.ClientID
 	case c.Session != nil:
 		return c.Session.Name
 	}

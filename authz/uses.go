@@ -55,13 +55,13 @@ type use struct {
 	refused  bool
 }
 
-// whoseUse says on whose account a use is: a thing (by its connection's client
-// id), a role or a user.
+// whoseUse says on whose account a use is: a thing (or the client id of
+// a connection that is none), a role or a user.
 func whoseUse(c *identity.Caller) string {
 	switch c.Kind {
 	case strait.Certificate:
-		if c.ClientID != "" {
-			return "thing/" + c.ClientID
+		if name := thingOf(c); name != "" {
+			return "thing/" + name
 		}
 	case strait.AssumedRole:
 		return string(c.RoleARN)

@@ -22,7 +22,7 @@ type Caller struct {
 
 	Certificate *x509.Certificate // the device's, when it proved itself with one
 	ClientID    string            // of an MQTT connection
-	Thing       string            // which the caller says it is, where there is no client id; for traces
+	Thing       string            // the thing that it is, or says it is where there is no client id; for traces
 	Domain      string            // the server name the client asked for by TLS
 
 	SourceARN strait.ARN // what a Service acts for, such as a topic rule
@@ -129,9 +129,7 @@ func (d *Directory) Policies(c *Caller) (policy.Set, error) {
 	case strait.AssumedRole:
 		s, err = d.sessionPolicies(c)
 	case strait.Certificate:
-		if crt := d.certs.get(c.ID); crt != nil {
-			s.IoT, err = d.iotDocuments(crt.Policies)
-		}
+		s, err = d.devicePolicies(c)
 	}
 	return s, err
 }
@@ -174,16 +172,6 @@ func (d *Directory) documents(in Inline, attached []strait.ARN) ([]*policy.Docum
 	}
 	for _, arn := range attached {
 		if p := d.managed.get(string(arn)); p != nil {
-			docs = append(docs, p.Versions[p.Default].Document)
-		}
-	}
-	return all(docs...)
-}
-
-func (d *Directory) iotDocuments(names []string) ([]*policy.Document, error) {
-	var docs []*Document
-	for _, n := range names {
-		if p := d.policies.get(n); p != nil {
 			docs = append(docs, p.Versions[p.Default].Document)
 		}
 	}

@@ -102,24 +102,17 @@ func (d *Directory) sessionContext(x policy.Context, c *Caller) {
 	}
 }
 
-// certificateContext adds the keys of a device. Which thing it is: the one
-// called like the client id, if there is one (iot-policies.md, section 5).
+// certificateContext adds the keys of a device.
 func (d *Directory) certificateContext(x policy.Context, c *Caller) {
-	if c.ClientID != "" {
-		if t := read(d, &d.things, c.ClientID); t != nil {
-			x.Set("iot:Connection.Thing.ThingName", t.Name)
-			if t.Type != "" {
-				x.Set("iot:Connection.Thing.ThingTypeName", t.Type)
-			}
-			for k, v := range t.Attributes {
-				x.Set("iot:Connection.Thing.Attributes["+k+"]", v)
-			}
-			attached := false
-			for _, p := range t.Principals {
-				attached = attached || p == c.ARN
-			}
-			x.Set("iot:Connection.Thing.IsAttached", strconv.FormatBool(attached))
+	if t, attached := d.ThingFor(c); t != nil {
+		x.Set("iot:Connection.Thing.ThingName", t.Name)
+		if t.Type != "" {
+			x.Set("iot:Connection.Thing.ThingTypeName", t.Type)
 		}
+		for k, v := range t.Attributes {
+			x.Set("iot:Connection.Thing.Attributes["+k+"]", v)
+		}
+		x.Set("iot:Connection.Thing.IsAttached", strconv.FormatBool(attached))
 	}
 	if c.Certificate != nil {
 		certificateKeys(x, c.Certificate)

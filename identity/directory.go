@@ -36,8 +36,12 @@ type Directory struct {
 	things    table[Thing]
 	certs     table[CertificateRecord]
 	policies  table[IoTPolicy]
+	groups    table[ThingGroup]
+	types     table[ThingType]
+	tags      table[Tags]
 	resources table[ResourcePolicy]
 	aliases   table[RoleAlias]
+	registry
 
 	sessions parseCache
 
@@ -59,10 +63,16 @@ func Open(ctx context.Context, store state.Store, place strait.Place, now func()
 	d.things.init("thing")
 	d.certs.init("certificate")
 	d.policies.init("iotpolicy")
+	d.groups.init("thinggroup")
+	d.types.init("thingtype")
+	d.tags.init("iottag")
+	d.registry.init()
+	d.things.changed, d.groups.changed = d.thingChanged, d.groupChanged
 	d.resources.init("resource")
 	d.aliases.init("rolealias")
 	loaders := []func(state.Fact) (bool, error){
-		d.users.load, d.keys.load, d.roles.load, d.managed.load, d.things.load, d.certs.load, d.policies.load, d.resources.load, d.aliases.load,
+		d.users.load, d.keys.load, d.roles.load, d.managed.load, d.things.load, d.certs.load, d.policies.load,
+		d.groups.load, d.types.load, d.tags.load, d.resources.load, d.aliases.load,
 	}
 	for _, f := range facts {
 		known := false
@@ -102,6 +112,8 @@ func (d *Directory) OnChange(fn func()) {
 type table[T any] struct {
 	kind string
 	rows map[string]row[T]
+	// changed is told of every change of a record; nil for none was, or is.
+	changed func(old, now *T)
 }
 
 type row[T any] struct {
@@ -122,8 +134,22 @@ func (t *table[T]) load(f state.Fact) (bool, error) {
 	if err := json.Unmarshal(f.Value, v); err != nil {
 		return true, fmt.Errorf("read %q from the directory: %w", f.Key, err)
 	}
-	t.rows[f.Key[len(p):]] = row[T]{v, f.Revision}
+	t.set(f.Key[len(p):], row[T]{v, f.Revision})
 	return true, nil
+}
+
+func (t *table[T]) set(name string, r row[T]) {
+	if t.changed != nil {
+		t.changed(t.rows[name].value, r.value)
+	}
+	t.rows[name] = r
+}
+
+func (t *table[T]) drop(name string) {
+	if t.changed != nil {
+		t.changed(t.rows[name].value, nil)
+	}
+	delete(t.rows, name)
 }
 
 func (t *table[T]) get(name string) *T { return t.rows[name].value }
@@ -159,7 +185,7 @@ func put[T any](x *tx, t *table[T], name string, v *T) error {
 		expect = state.At(old.revision)
 	}
 	x.writes = append(x.writes, state.Write{Key: t.key(name), Value: b, Expect: expect})
-	x.then = append(x.then, func(r state.Revision) { t.rows[name] = row[T]{v, r} })
+	x.then = append(x.then, func(r state.Revision) { t.set(name, row[T]{v, r}) })
 	return nil
 }
 
@@ -169,7 +195,7 @@ func remove[T any](x *tx, t *table[T], name string) {
 		return
 	}
 	x.writes = append(x.writes, state.Write{Key: t.key(name), Delete: true, Expect: state.At(old.revision)})
-	x.then = append(x.then, func(state.Revision) { delete(t.rows, name) })
+	x.then = append(x.then, func(state.Revision) { t.drop(name) })
 }
 
 // update makes one change: fn checks it against what is there and gathers its

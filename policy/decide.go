@@ -41,6 +41,9 @@ func (s Set) Decide(r Request) Decision {
 				next++
 				*reason = st.blank
 				reason.Layer = shelf.layer
+				if s.Via != nil {
+					reason.Via = s.Via[doc.Name]
+				}
 				if !st.hasPrincipal && !st.coversLower(w.action) {
 					continue // blank is the whole of it
 				}

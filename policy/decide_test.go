@@ -35,7 +35,10 @@ type goldenCase struct {
 	Has                                               []string
 	// If is the condition of a statement that allows everything; DenyIf that
 	// of one that denies everything, beside one that allows it.
-	If, DenyIf  json.RawMessage
+	If, DenyIf json.RawMessage
+	// Via and Aside are as in policy.Set.
+	Via         map[string]string
+	Aside       string
 	Want, Layer string
 	Refused     []string // when not allowed, and more than Layer
 }
@@ -117,6 +120,7 @@ func stories(t testing.TB, file string) []story {
 			Resource: pick(c.Resource), Trust: pick(c.Trust), IoT: pick(c.IoT),
 			HasBoundary: slices.Contains(c.Has, "boundary"), HasSession: slices.Contains(c.Has, "session"),
 			HasTrust: slices.Contains(c.Has, "trust"), NarrowDirect: slices.Contains(c.Has, "narrow"),
+			Via: c.Via, Aside: c.Aside,
 		}
 		const all = `{"Effect":"Allow","Action":"*","Resource":"*"`
 		switch {

@@ -53,6 +53,9 @@ func Explain(s Set, r Request, d Decision) Explanation {
 			continue
 		}
 		e.Lines = append(e.Lines, d.silence(s, layer, r)...)
+		if layer == LayerIoT && s.Aside != "" {
+			e.Lines = append(e.Lines, sentence(s.Aside)+".")
+		}
 		if sg, ok := suggest(s, r, d, layer); ok {
 			if d.Effect == ExplicitDeny {
 				sg.Also += " It helps only once nothing denies it explicitly."
@@ -227,7 +230,11 @@ func (r Reason) where() string {
 	if r.Sid != "" {
 		sid = " " + quote(r.Sid)
 	}
-	return fmt.Sprintf("statement %d%s of %s (%s, line %d)", r.Statement, sid, r.Document, r.Layer, r.Line)
+	via := ""
+	if r.Via != "" {
+		via = " attached to " + r.Via
+	}
+	return fmt.Sprintf("statement %d%s of %s%s (%s, line %d)", r.Statement, sid, r.Document, via, r.Layer, r.Line)
 }
 
 func namedAs(r Reason) string {

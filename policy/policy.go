@@ -121,6 +121,12 @@ type Set struct {
 	// policy grants to a session by its own ARN or to "*". AWS's documents say
 	// they do not; not verified against AWS (iam-evaluation §6).
 	NarrowDirect bool
+
+	// Via says of documents, by name, through what they reach the caller, such
+	// as "thing group fleet". Aside says which documents do not count here,
+	// and why. Both are for the reasons only.
+	Via   map[string]string
+	Aside string
 }
 
 // A Decision is the answer to a Request, with its reasons.
@@ -146,6 +152,7 @@ func (d Decision) Allowed() bool { return d.Effect == Allow }
 type Reason struct {
 	Layer     Layer
 	Document  string // its name
+	Via       string // through what it reaches the caller, as Set.Via has it
 	Sid       string // may be ""
 	Statement int    // counted from 1
 	Line      int    // where the statement begins in the text, from 1

@@ -49,6 +49,9 @@ func suggest(s Set, r Request, d Decision, layer Layer) (Suggestion, bool) {
 	}
 	sg.Statement = string(objectNode(fields...).print(nil))
 	sg.Also = also(r, layer, sg.Document, exact, bound)
+	if via := s.Via[sg.Document]; via != "" {
+		sg.Also += fmt.Sprintf(" The policy is attached to %s, so that means every thing in it.", via)
+	}
 	if near := d.near(layer); len(near) > 0 && near[0].Miss.Part == "condition" {
 		sg.Also += fmt.Sprintf(" It would go round the condition %s %s of statement %d of %s; to meet that condition is better.",
 			near[0].Miss.Operator, near[0].Miss.Key, near[0].Statement, near[0].Document)

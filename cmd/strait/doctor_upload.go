@@ -123,8 +123,8 @@ func (w *uploadWalk) device(ctx context.Context) error {
 	}
 	w.findings = nil
 	w.fine(linkCertificate)
-	// 2. Any policy at all.
-	attached, err := w.s.IoT.ListAttachedPolicies(ctx, &iot.ListAttachedPoliciesInput{Target: &w.certificate})
+	// 2. Any policy at all, of its own or of a thing group.
+	attached, err := w.s.IoT.ListAttachedPolicies(ctx, &iot.ListAttachedPoliciesInput{Target: &w.certificate, Recursive: true})
 	if err != nil {
 		return fmt.Errorf("look at the policies of the certificate: %w", err)
 	}
