@@ -33,8 +33,10 @@ type Client struct {
 	asking sync.Mutex // one request for credentials at a time
 	answer answerer
 	vended map[CredentialsOptions]*Credentials
-	clock  *clock
-	up     *Uploader
+	// shadows are those that were asked for, by name.
+	shadows map[string]*Shadow
+	clock   *clock
+	up      *Uploader
 }
 
 // Connect connects with a certificate (mutual TLS). It makes one attempt and
