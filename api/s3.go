@@ -12,6 +12,9 @@ import (
 	"strait/authz"
 	"strait/identity"
 	"strait/object"
+	"strait/object/lifecycle"
+	"strait/object/notify"
+	"strait/object/settings"
 	"strait/policy"
 )
 
@@ -21,11 +24,23 @@ type S3Config struct {
 	Store     object.Store
 	Region    string
 	Now       func() time.Time
+
+	Lifecycle     *settings.Kept[lifecycle.Configuration]
+	Notifications *settings.Kept[notify.Configuration]
+	Tags          *settings.Kept[map[string]string] // of buckets
+	Notify        *notify.Engine
+	// Target returns nil when the function could be told what happens in the
+	// bucket, and otherwise why not.
+	Target func(ctx context.Context, bucket string, function strait.ARN, trace string) error
+}
+
+func (c S3Config) desk() s3Desk {
+	return s3Desk{S3Config: c, directory: c.Directory, store: c.Store, region: c.Region, now: c.Now, making: new(sync.Mutex)}
 }
 
 // S3 returns the table of the Simple Storage Service (s3-upload.md).
 func S3(c S3Config) Service {
-	k := s3Desk{c.Directory, c.Store, c.Region, c.Now, new(sync.Mutex)}
+	k := c.desk()
 	return Service{
 		Name: "s3", Scopes: []string{"s3"}, Protocol: "rest-xml",
 		Operations: append(k.fixed(), []Operation{
@@ -37,6 +52,14 @@ func S3(c S3Config) Service {
 			op("PutBucketPolicy", "PUT /{Bucket}?policy", onBucket[putPolicyInput]("s3:PutBucketPolicy"), k.putPolicy).status(204),
 			op("GetBucketPolicy", "GET /{Bucket}?policy", onBucket[bucketInput]("s3:GetBucketPolicy"), k.getPolicy),
 			op("DeleteBucketPolicy", "DELETE /{Bucket}?policy", onBucket[bucketInput]("s3:DeleteBucketPolicy"), k.deletePolicy).status(204),
+			op("PutBucketLifecycleConfiguration", "PUT /{Bucket}?lifecycle", onBucket[putLifecycleInput]("s3:PutLifecycleConfiguration"), k.putLifecycle),
+			op("GetBucketLifecycleConfiguration", "GET /{Bucket}?lifecycle", onBucket[bucketInput]("s3:GetLifecycleConfiguration"), k.getLifecycle),
+			op("DeleteBucketLifecycle", "DELETE /{Bucket}?lifecycle", onBucket[bucketInput]("s3:PutLifecycleConfiguration"), k.deleteLifecycle).status(204),
+			op("PutBucketNotificationConfiguration", "PUT /{Bucket}?notification", onBucket[putNotificationInput]("s3:PutBucketNotification"), k.putNotification),
+			op("GetBucketNotificationConfiguration", "GET /{Bucket}?notification", onBucket[bucketInput]("s3:GetBucketNotification"), k.getNotification),
+			op("PutBucketTagging", "PUT /{Bucket}?tagging", k.mayPutBucketTagging, k.putBucketTagging).status(204),
+			op("GetBucketTagging", "GET /{Bucket}?tagging", onBucket[bucketInput]("s3:GetBucketTagging"), k.getBucketTagging),
+			op("DeleteBucketTagging", "DELETE /{Bucket}?tagging", onBucket[bucketInput]("s3:PutBucketTagging"), k.deleteBucketTagging).status(204),
 			op("ListObjectsV2", "GET /{Bucket}?list-type=2", k.mayList, k.listObjects).open(),
 			op("ListObjects", "GET /{Bucket}", k.mayListOld, k.listObjectsOld).open(),
 			op("ListObjectVersions", "GET /{Bucket}?versions", k.mayListVersions, k.listVersions),
@@ -65,6 +88,7 @@ func S3(c S3Config) Service {
 }
 
 type s3Desk struct {
+	S3Config
 	directory *identity.Directory
 	store     object.Store
 	region    string
@@ -179,8 +203,8 @@ func (k s3Desk) createBucket(ctx context.Context, c Call, in *createBucketInput)
 		}
 		return nil, err
 	}
-	// A policy that an earlier bucket of this name left behind must not hold.
-	if err := k.directory.DropResourcePolicy(ctx, strait.S3(in.Bucket)); err != nil {
+	// What an earlier bucket of this name left behind must not hold.
+	if err := k.dropSettings(ctx, in.Bucket); err != nil {
 		return nil, err
 	}
 	if err := k.store.CreateBucket(ctx, in.Bucket, string(c.Caller.ARN)); err != nil {
@@ -206,7 +230,7 @@ func (k s3Desk) deleteBucket(ctx context.Context, _ Call, in *bucketInput) (*Not
 	if err := k.store.DeleteBucket(ctx, in.Bucket); err != nil {
 		return nil, err
 	}
-	return nil, k.directory.DropResourcePolicy(ctx, strait.S3(in.Bucket))
+	return nil, k.dropSettings(ctx, in.Bucket)
 }
 
 type locationConstraint struct {
@@ -281,17 +305,36 @@ type deleteObjectInput struct {
 	Key       string `aws:"path,Key"`
 	VersionID string `aws:"query,versionId"`
 	IfMatch   string `aws:"header,If-Match"`
+	IfTime    string `aws:"header,X-Amz-If-Match-Last-Modified-Time"`
+	IfSize    string `aws:"header,X-Amz-If-Match-Size"`
 }
 
 func (k s3Desk) mayDelete(_ context.Context, _ View, _ *Caller, in *deleteObjectInput) ([]Ask, error) {
 	if err := validVersion(in.VersionID); err != nil {
 		return nil, err
 	}
-	// A delete that overlooks its condition destroys what it must not.
-	if in.IfMatch != "" {
-		return nil, strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented: If-Match for deletes")
+	// A delete that overlooks its condition destroys what it must not. These
+	// are for directory buckets only, with AWS, too.
+	if in.IfTime+in.IfSize != "" {
+		return nil, strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented: x-amz-if-match-*")
 	}
-	return ask(ofVersion("s3:DeleteObject", in.VersionID), strait.S3(in.Bucket+"/"+in.Key)), nil
+	return deleteAsks(in.Bucket, in.Key, in.VersionID, in.IfMatch, authz.Required), nil
+}
+
+// deleteAsks: a condition on the ETag tells what the object is like, so that
+// s3:GetObject is needed, too [S3 UG, conditional deletes].
+func deleteAsks(bucket, key, version, ifMatch string, mode authz.Mode) []Ask {
+	arn := strait.S3(bucket + "/" + key)
+	if ifMatch == "" {
+		return []Ask{{Action: ofVersion("s3:DeleteObject", version), Resource: arn, Mode: mode}}
+	}
+	x := policy.Context{}
+	x.Set("s3:if-match", ifMatch)
+	asks := []Ask{{Action: ofVersion("s3:DeleteObject", version), Resource: arn, Context: x, Mode: mode}}
+	if ifMatch != "*" {
+		asks = append(asks, Ask{Action: ofVersion("s3:GetObject", version), Resource: arn, Context: x, Mode: mode})
+	}
+	return asks
 }
 
 // ofVersion is the action when a version is named: even the only one asks for
@@ -303,8 +346,16 @@ func ofVersion(action strait.Action, version string) strait.Action {
 	return action
 }
 
-func (k s3Desk) deleteObject(ctx context.Context, _ Call, in *deleteObjectInput) (*Nothing, error) {
-	return nil, k.store.Delete(ctx, in.Bucket, in.Key, object.DeleteOptions{})
+func (k s3Desk) deleteObject(ctx context.Context, c Call, in *deleteObjectInput) (*Nothing, error) {
+	return nil, k.remove(ctx, c.Caller, in.Bucket, in.Key, in.IfMatch)
+}
+
+func (k s3Desk) remove(ctx context.Context, c *Caller, bucket, key, ifMatch string) error {
+	also, err := k.note(ctx, c, "ObjectRemoved:Delete", bucket, key)
+	if err != nil {
+		return err
+	}
+	return k.store.Delete(ctx, bucket, key, object.DeleteOptions{IfMatch: strings.Trim(ifMatch, `"`), Also: also})
 }
 
 type readInput struct {
@@ -363,6 +414,7 @@ type readOutput struct {
 	ContentLanguage    string            `aws:"header,Content-Language"`
 	CacheControl       string            `aws:"header,Cache-Control"`
 	Expires            string            `aws:"header,Expires"`
+	Expiration         string            `aws:"header,x-amz-expiration"`
 	Parts              *int              `aws:"header,x-amz-mp-parts-count"`
 	Tags               *int              `aws:"header,x-amz-tagging-count"`
 	Checksum           map[string]string `aws:"headers,x-amz-checksum-"`
@@ -389,6 +441,7 @@ func (k s3Desk) getObject(ctx context.Context, c Call, in *readInput) (*readOutp
 		r.Close()
 		return nil, err
 	}
+	out.Expiration = k.expiration(ctx, info)
 	return out, nil
 }
 

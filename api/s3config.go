@@ -31,10 +31,6 @@ func (k s3Desk) fixed() []Operation {
 		none("GetObjectLockConfiguration", "object-lock", "s3:GetBucketObjectLockConfiguration", "object lock", "Object Lock configuration does not exist for this bucket"),
 		none("GetPublicAccessBlock", "publicAccessBlock", "s3:GetBucketPublicAccessBlock", "public access block", "The public access block configuration was not found"),
 
-		none("GetBucketLifecycleConfiguration", "lifecycle", "s3:GetLifecycleConfiguration", "lifecycle", "The lifecycle configuration does not exist"),
-		none("GetBucketTagging", "tagging", "s3:GetBucketTagging", "tagging", "The TagSet does not exist"),
-
-		constant(k, "GetBucketNotificationConfiguration", "notification", "s3:GetBucketNotification", notificationXML{}),
 		constant(k, "GetBucketVersioning", "versioning", "s3:GetBucketVersioning", versioningXML{}),
 		constant(k, "GetBucketAccelerateConfiguration", "accelerate", "s3:GetAccelerateConfiguration", accelerateXML{}),
 		constant(k, "GetBucketRequestPayment", "requestPayment", "s3:GetBucketRequestPayment", payerXML{Payer: "BucketOwner"}),
@@ -65,11 +61,6 @@ type versioningXML struct {
 
 type accelerateXML struct {
 	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ AccelerateConfiguration"`
-}
-
-// An empty NotificationConfiguration says that nobody is notified.
-type notificationXML struct {
-	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ NotificationConfiguration"`
 }
 
 type payerXML struct {

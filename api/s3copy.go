@@ -220,6 +220,9 @@ func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*d
 	if o.IfMatch, o.IfNoneMatch, err = writeConditions(in.IfMatch, in.IfNoneMatch); err != nil {
 		return nil, err
 	}
+	if o.Also, err = k.note(ctx, c.Caller, "ObjectCreated:Copy", in.Bucket, in.Key); err != nil {
+		return nil, err
+	}
 	made, err := k.store.Put(ctx, in.Bucket, in.Key, r, o)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,16 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"strait"
+	"strait/object"
+)
+
+// EventOf is what a function is told of an object.
+func EventOf(place strait.Place, c *Caller, event, configuration string, i object.Info, now time.Time, sequence int64) []byte {
+	return eventOf(place, c, event, configuration, i, now, sequence)
+}
 
 // ParseCopySource is how x-amz-copy-source names an object.
 func ParseCopySource(s string) (bucket, key string, err error) {

@@ -215,12 +215,17 @@ type deleteObjectsInput struct {
 	Bucket string `aws:"path,Bucket"`
 	Mark   string `aws:"query,delete"`
 	Delete struct {
-		Object []struct {
-			Key       string
-			VersionId string
-		}
-		Quiet bool
+		XMLName xml.Name        `xml:"Delete"`
+		Object  []deleteItemXML `xml:"Object"`
+		Quiet   bool
 	} `aws:"xml"`
+}
+
+type deleteItemXML struct {
+	Key       string
+	VersionId string
+	ETag      string
+	Other     strangers `xml:",any"` // conditions that must not be overlooked
 }
 
 type deleteResult struct {
@@ -237,11 +242,14 @@ type deleteErrorXML struct{ Key, Code, Message string }
 // the others go.
 func (k s3Desk) mayDeleteMany(_ context.Context, _ View, _ *Caller, in *deleteObjectsInput) ([]Ask, error) {
 	if n := len(in.Delete.Object); n == 0 || n > 1000 {
-		return nil, strait.Errorf(strait.Invalid, "xml", "The XML you provided was not well-formed or did not validate against our published schema")
+		return nil, malformedXML()
 	}
 	var asks []Ask
 	for _, o := range in.Delete.Object {
-		asks = append(asks, Ask{Action: ofVersion("s3:DeleteObject", o.VersionId), Resource: strait.S3(in.Bucket + "/" + o.Key), Mode: authz.PerItem})
+		if err := o.Other.refused("DeleteObjects"); err != nil {
+			return nil, err
+		}
+		asks = append(asks, deleteAsks(in.Bucket, o.Key, o.VersionId, o.ETag, authz.PerItem)...)
 	}
 	return asks, nil
 }
@@ -251,22 +259,43 @@ func (k s3Desk) deleteObjects(ctx context.Context, c Call, in *deleteObjectsInpu
 		return nil, err
 	}
 	var out deleteResult
-	for i, o := range in.Delete.Object {
+	verdicts := c.Verdicts
+	for _, o := range in.Delete.Object {
+		mine := len(deleteAsks(in.Bucket, o.Key, o.VersionId, o.ETag, authz.PerItem))
+		code, message := k.deleteItem(ctx, c.Caller, in.Bucket, o, verdicts[:mine])
+		verdicts = verdicts[mine:]
 		switch {
-		case !c.Verdicts[i].Allowed:
-			out.Error = append(out.Error, deleteErrorXML{o.Key, "AccessDenied", c.Verdicts[i].Err.Message})
-			continue
-		case o.VersionId != "" && o.VersionId != "null":
-			out.Error = append(out.Error, deleteErrorXML{o.Key, "NoSuchVersion", "Versions are not kept here."})
-			continue
-		}
-		if err := k.store.Delete(ctx, in.Bucket, o.Key, object.DeleteOptions{}); err != nil {
-			out.Error = append(out.Error, deleteErrorXML{o.Key, "InternalError", plainly(err)})
-			continue
-		}
-		if !in.Delete.Quiet {
+		case code != "":
+			out.Error = append(out.Error, deleteErrorXML{o.Key, code, message})
+		case !in.Delete.Quiet:
 			out.Deleted = append(out.Deleted, deletedXML{o.Key})
 		}
 	}
 	return xmlOf(out), nil
+}
+
+// deleteItem deletes one object; code is "" when it is gone.
+func (k s3Desk) deleteItem(ctx context.Context, c *Caller, bucket string, o deleteItemXML, verdicts []authz.Verdict) (code, message string) {
+	for _, v := range verdicts {
+		if !v.Allowed {
+			return "AccessDenied", v.Err.Message
+		}
+	}
+	if o.VersionId != "" && o.VersionId != "null" {
+		return "NoSuchVersion", "Versions are not kept here."
+	}
+	switch err := k.remove(ctx, c, bucket, o.Key, o.ETag); {
+	case err == nil:
+		return "", ""
+	case strait.KindOf(err) == strait.Precondition:
+		return "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
+	case strait.KindOf(err) == strait.NotFound:
+		return "NoSuchKey", "The specified key does not exist."
+	case strait.KindOf(err) == strait.Invalid:
+		return "KeyTooLongError", plainly(err)
+	case strait.KindOf(err) == strait.Unavailable:
+		return "SlowDown", plainly(err)
+	default:
+		return "InternalError", plainly(err)
+	}
 }

@@ -60,7 +60,7 @@ func (k s3Desk) mayPost(ctx context.Context, v View, c *Caller, in *postObjectIn
 	if err != nil {
 		return nil, err
 	}
-	in.put = putObjectInput{Bucket: in.Bucket, Key: key, ContentType: or(f["content-type"], in.Form.FileType), ContentEncoding: f["content-encoding"],
+	in.put = putObjectInput{event: "ObjectCreated:Post", Bucket: in.Bucket, Key: key, ContentType: or(f["content-type"], in.Form.FileType), ContentEncoding: f["content-encoding"],
 		ContentDisposition: f["content-disposition"], ContentLanguage: f["content-language"], CacheControl: f["cache-control"], Expires: f["expires"],
 		User: underPrefix(f, "x-amz-meta-"), MD5: f["content-md5"], CRC32: f["x-amz-checksum-crc32"], CRC32C: f["x-amz-checksum-crc32c"],
 		CRC64NVME: f["x-amz-checksum-crc64nvme"], SHA1: f["x-amz-checksum-sha1"], SHA256: f["x-amz-checksum-sha256"], Algorithm: f["x-amz-checksum-algorithm"],

@@ -95,6 +95,8 @@ type putObjectInput struct {
 	PartNumber         int               `aws:"query,partNumber"`
 	UploadID           string            `aws:"query,uploadId"`
 	Body               *Payload          `aws:"payload"`
+
+	event string // what others are told of it; "" for a PutObject
 }
 
 func (in *putObjectInput) extras() extras {
@@ -166,8 +168,9 @@ func withoutChunked(enc string) string {
 }
 
 type putObjectOutput struct {
-	ETag     string            `aws:"header,ETag"`
-	Checksum map[string]string `aws:"headers,x-amz-checksum-"`
+	ETag       string            `aws:"header,ETag"`
+	Expiration string            `aws:"header,x-amz-expiration"`
+	Checksum   map[string]string `aws:"headers,x-amz-checksum-"`
 }
 
 func sums(c object.Checksum) map[string]string {
@@ -181,16 +184,19 @@ func sums(c object.Checksum) map[string]string {
 	return m
 }
 
-func (k s3Desk) putObject(ctx context.Context, _ Call, in *putObjectInput) (*putObjectOutput, error) {
+func (k s3Desk) putObject(ctx context.Context, c Call, in *putObjectInput) (*putObjectOutput, error) {
 	o, err := in.options()
 	if err != nil {
+		return nil, err
+	}
+	if o.Also, err = k.note(ctx, c.Caller, or(in.event, "ObjectCreated:Put"), in.Bucket, in.Key); err != nil {
 		return nil, err
 	}
 	info, err := k.store.Put(ctx, in.Bucket, in.Key, in.Body, o)
 	if err != nil {
 		return nil, aborted(err)
 	}
-	return &putObjectOutput{`"` + info.ETag + `"`, sums(info.Checksum)}, nil
+	return &putObjectOutput{`"` + info.ETag + `"`, k.expiration(ctx, info), sums(info.Checksum)}, nil
 }
 
 // aborted says of a body that broke off what S3 says; other errors are told
@@ -214,7 +220,7 @@ func (k s3Desk) uploadPart(ctx context.Context, _ Call, in *putObjectInput) (*pu
 	}
 	c := part.Checksum
 	c.Type = ""
-	return &putObjectOutput{`"` + part.ETag + `"`, sums(c)}, nil
+	return &putObjectOutput{ETag: `"` + part.ETag + `"`, Checksum: sums(c)}, nil
 }
 
 type createUploadInput struct {
@@ -323,7 +329,12 @@ type completeResult struct {
 	ChecksumType string `xml:",omitempty"`
 }
 
-func (k s3Desk) completeUpload(ctx context.Context, _ Call, in *completeUploadInput) (*document[completeResult], error) {
+type completeOutput struct {
+	Expiration string          `aws:"header,x-amz-expiration"`
+	XML        *completeResult `aws:"xml"`
+}
+
+func (k s3Desk) completeUpload(ctx context.Context, c Call, in *completeUploadInput) (*completeOutput, error) {
 	if len(in.Upload.Part) == 0 || len(in.Upload.Part) > object.MaxParts {
 		return nil, strait.Errorf(strait.Invalid, "xml", "The XML you provided was not well-formed or did not validate against our published schema")
 	}
@@ -346,13 +357,16 @@ func (k s3Desk) completeUpload(ctx context.Context, _ Call, in *completeUploadIn
 		}
 		parts[i] = object.CompletePart{Number: p.PartNumber, ETag: strings.Trim(p.ETag, `"`), Checksum: sum}
 	}
+	if o.Also, err = k.note(ctx, c.Caller, "ObjectCreated:CompleteMultipartUpload", in.Bucket, in.Key); err != nil {
+		return nil, err
+	}
 	info, err := k.store.Complete(ctx, in.Bucket, in.Key, in.UploadID, parts, o)
 	if err != nil {
 		return nil, err
 	}
 	out := completeResult{Location: "/" + in.Bucket + "/" + awsEscape(in.Key), Bucket: in.Bucket, Key: in.Key, ETag: `"` + info.ETag + `"`, ChecksumType: info.Checksum.Type}
 	out.checksumXML = checksumOf(info.Checksum)
-	return xmlOf(out), nil
+	return &completeOutput{k.expiration(ctx, info), &out}, nil
 }
 
 type uploadInput struct {

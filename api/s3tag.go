@@ -179,3 +179,55 @@ func (k s3Desk) mayPutTagging(ctx context.Context, v View, c *Caller, in *putTag
 func (k s3Desk) putTagging(ctx context.Context, _ Call, in *putTaggingInput) (*Nothing, error) {
 	return nil, k.store.SetTags(ctx, in.Bucket, in.Key, in.tags)
 }
+
+type putBucketTaggingInput struct {
+	Bucket  string  `aws:"path,Bucket"`
+	Mark    string  `aws:"query,tagging"`
+	Tagging tagsXML `aws:"xml"`
+
+	tags map[string]string
+}
+
+func (k s3Desk) mayPutBucketTagging(_ context.Context, _ View, _ *Caller, in *putBucketTaggingInput) (_ []Ask, err error) {
+	if in.Tagging.XMLName.Local == "" {
+		return nil, malformedXML()
+	}
+	if in.tags, err = in.Tagging.tags(maxBucketTags); err != nil {
+		return nil, err
+	}
+	x := policy.Context{}
+	for k, v := range in.tags {
+		x.Set("aws:RequestTag/"+k, v)
+	}
+	if len(in.tags) > 0 {
+		x.Set("aws:TagKeys", slices.Sorted(maps.Keys(in.tags))...)
+	}
+	return askWith("s3:PutBucketTagging", strait.S3(in.Bucket), x), nil
+}
+
+func (k s3Desk) putBucketTagging(ctx context.Context, _ Call, in *putBucketTaggingInput) (*Nothing, error) {
+	return nil, k.setting(ctx, in.Bucket, func() error {
+		if len(in.tags) == 0 {
+			return k.Tags.Drop(ctx, in.Bucket)
+		}
+		return k.Tags.Set(ctx, in.Bucket, in.tags)
+	})
+}
+
+func (k s3Desk) getBucketTagging(ctx context.Context, _ Call, in *bucketInput) (*document[taggingResult], error) {
+	if _, err := k.store.Bucket(ctx, in.Bucket); err != nil {
+		return nil, err
+	}
+	tags, ok, err := k.Tags.Get(ctx, in.Bucket)
+	if err == nil && !ok {
+		err = strait.Errorf(strait.NotFound, "tagging", "The TagSet does not exist")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return xmlOf(taggingOf(tags)), nil
+}
+
+func (k s3Desk) deleteBucketTagging(ctx context.Context, _ Call, in *bucketInput) (*Nothing, error) {
+	return nil, k.setting(ctx, in.Bucket, func() error { return k.Tags.Drop(ctx, in.Bucket) })
+}

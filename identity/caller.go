@@ -31,6 +31,7 @@ type Caller struct {
 	UserAgent string
 	Secure    bool // came over TLS
 	Trace     string
+	Request   string // the id of the request over HTTP that it makes
 }
 
 // CertificateID returns the id under which crt is registered: the lower-case

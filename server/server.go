@@ -23,6 +23,8 @@ import (
 	"strait/identity/ca"
 	"strait/logs"
 	"strait/object/dir"
+	"strait/object/lifecycle"
+	"strait/object/notify"
 	"strait/rule"
 	"strait/shadow"
 	"strait/state/local"
@@ -51,6 +53,8 @@ type Server struct {
 	iot        api.Service
 	s3         api.Service
 	logs       api.Service
+	notify     *notify.Engine
+	sweeper    *lifecycle.Sweeper
 
 	openObjects func() (*dir.Store, error)
 	listeners   listeners
@@ -204,11 +208,12 @@ func (s *Server) layCorridor(context.Context) error {
 	s.sts = api.STS(s.directory, s.issuer, s.cfg.Now)
 	s.lambda = api.Lambda(s.directory, s.authorizer, s.functions)
 	s.iotdata = api.IoTData(s.mqtt)
-	s.s3 = api.S3(api.S3Config{Directory: s.directory, Store: s.objects, Region: s.cfg.Place.Region, Now: s.cfg.Now})
+	s.layObjects()
 	s.iot = api.IoT(s.directory, s.authority, s.rules, s.authorizer, s.cfg.endpoint)
 	s.logs = api.Logs(s.directory, s.logGroups)
 	s.functions.Resume()
 	s.rules.Resume()
+	s.notify.Run()
 	return nil
 }
 
@@ -284,22 +289,22 @@ func (s *Server) report(err error) {
 	}
 }
 
-// housekeep aborts uploads that nobody finished for a week, and lets shadows
+// housekeep, at the start and every hour, aborts uploads that nobody finished
+// for a week, carries out the lifecycle rules of buckets, and lets shadows
 // forget what was deleted.
 func (s *Server) housekeep() {
 	t := time.NewTicker(time.Hour)
 	defer t.Stop()
 	for {
+		_, err := s.objects.AbortOlder(s.ctx, s.cfg.Now().Add(-7*24*time.Hour))
+		_, err2 := s.sweeper.Sweep(s.ctx)
+		if err := errors.Join(err, err2, s.shadows.Sweep(s.ctx)); err != nil && s.ctx.Err() == nil {
+			s.cfg.Log.Error("what is old was not all removed", "error", err)
+		}
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-t.C:
-			if _, err := s.objects.AbortOlder(s.ctx, s.cfg.Now().Add(-7*24*time.Hour)); err != nil {
-				s.report(err)
-			}
-			if err := s.shadows.Sweep(s.ctx); err != nil {
-				s.report(err)
-			}
 		}
 	}
 }

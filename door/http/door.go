@@ -216,7 +216,7 @@ func (d *Door) known(x *exchange, c api.Caller) api.Caller {
 	if a, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
 		c.IP = a.Addr()
 	}
-	c.UserAgent, c.Secure = x.r.UserAgent(), x.r.TLS != nil
+	c.UserAgent, c.Secure, c.Request = x.r.UserAgent(), x.r.TLS != nil, x.id
 	if x.r.TLS != nil {
 		c.Domain = x.r.TLS.ServerName
 	}

@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -34,23 +36,32 @@ type house struct {
 	http, https string // endpoints
 	ready       server.Ready
 	web         *http.Client // trusts the server
+	leave       func()       // ends the server before the test does
 }
 
 // raise starts a server. Clients find the admin's credentials in a file, and
 // nothing of the machine's own AWS settings.
 func raise(t *testing.T) *house {
 	t.Helper()
-	s, err := server.Start(t.Context(), server.Config{Data: t.TempDir(), Place: strait.Place{Region: "ap-northeast-1", Account: "123456789012"},
-		Hosts: []string{"localhost"}, HTTPS: []string{"127.0.0.1:0"}, HTTP: []string{"127.0.0.1:0"}})
+	return raiseIn(t, t.TempDir(), nil)
+}
+
+// raiseIn is raise in a directory that may have been another server's, with a
+// clock.
+func raiseIn(t *testing.T, data string, now func() time.Time) *house {
+	t.Helper()
+	s, err := server.Start(t.Context(), server.Config{Data: data, Place: strait.Place{Region: "ap-northeast-1", Account: "123456789012"},
+		Hosts: []string{"localhost"}, HTTPS: []string{"127.0.0.1:0"}, HTTP: []string{"127.0.0.1:0"}, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	h := &house{t: t, ctx: context.WithoutCancel(t.Context()), ready: s.Ready()}
+	h.leave = sync.OnceFunc(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	h := &house{t: t, ctx: context.WithoutCancel(t.Context()), ready: s.Ready()}
+	t.Cleanup(h.leave)
 	_, port, _ := net.SplitHostPort(h.ready.HTTPS[0])
 	h.http, h.https = "http://"+h.ready.HTTP[0], "https://localhost:"+port
 	pem, err := os.ReadFile(h.ready.CA)
@@ -77,11 +88,11 @@ func raise(t *testing.T) *house {
 }
 
 // client is the SDK as a program would set it up.
-func (h *house) client(endpoint string) *s3.Client {
+func (h *house) client(endpoint string, also ...func(*s3.Options)) *s3.Client {
 	h.t.Helper()
 	cfg, err := config.LoadDefaultConfig(h.ctx)
 	h.must(err)
-	return s3.NewFromConfig(cfg, func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = &endpoint, true })
+	return s3.NewFromConfig(cfg, append(also, func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = &endpoint, true })...)
 }
 
 func (h *house) must(err error) {
