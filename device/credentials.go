@@ -233,7 +233,7 @@ func (c *Client) ask(ctx context.Context, o CredentialsOptions) (Grant, error) {
 		if err != nil {
 			return Grant{}, err
 		}
-		if r.Error != nil && r.ClientToken == "" && !doubted {
+		if r.Error != nil && r.Error.Code != badReply && r.ClientToken == "" && !doubted {
 			doubted = true
 			continue
 		}
@@ -320,7 +320,7 @@ func (c *Client) askOnce(ctx context.Context, o CredentialsOptions) (*reply, err
 func (c *Client) answered(m Message) {
 	r, err := readReply(m.Payload)
 	if err != nil {
-		r = reply{Error: &refusal{Code: "BadReply", Message: err.Error()}}
+		r = reply{Error: &refusal{Code: badReply, Message: err.Error()}}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

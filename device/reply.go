@@ -30,6 +30,9 @@ type refusal struct {
 	Message string `json:"message"`
 }
 
+// badReply is the code that this side gives to an answer that is none.
+const badReply = "BadReply"
+
 // maxReply bounds an answer: a session token has a few KiB at most.
 const maxReply = 64 << 10
 
@@ -73,7 +76,7 @@ func (r *reply) grant(thing string, now time.Time, hint string) (Grant, error) {
 			kind = strait.Invalid
 		case "TemporaryFailure":
 			kind = strait.Unavailable
-		case "BadReply":
+		case badReply:
 			kind = strait.Unsupported
 		}
 		return Grant{}, strait.Errorf(kind, "credentials", "no credentials for %s (%s): %s. %s", thing, r.Error.Code, strings.TrimSuffix(r.Error.Message, "."), hint)
