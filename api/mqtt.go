@@ -49,13 +49,16 @@ type MQTT struct {
 	Now        func() time.Time
 	Log        *slog.Logger
 
-	Quotas bool // AWS's rates hold: one CONNECT a second for each client id
+	Meters *Meters // nil: nothing is timed
+	Quotas bool    // AWS's rates hold: one CONNECT a second for each client id
 
 	mu       sync.Mutex
 	live     map[string]*Connection // by client id
 	presence map[string]*presence   // by client id
 	sweepAt  int
-	managed  tally // operations of the connection management API
+	met      map[*Connection]bool // whose meters count
+	meter    meter                // of those that have left
+	managed  tally                // operations of the connection management API
 }
 
 // ConnectInput is what a client asks when it connects.
@@ -92,6 +95,9 @@ type Connection struct {
 	passport *passport
 
 	noted map[string]bool // topics of which it is recorded that no rule takes them
+
+	meter              meter
+	published, fetched uint // each used by one goroutine
 }
 
 // maxNoted bounds what a client can make a connection remember.
@@ -100,6 +106,12 @@ const maxNoted = 64
 // Connect admits a client or refuses it; refusals are recorded with the trace
 // of the attempt. The bool tells whether the session existed before.
 func (m *MQTT) Connect(ctx context.Context, in ConnectInput) (*Connection, bool, error) {
+	c, present, err := m.connect(ctx, in)
+	m.meter.count(didConnect, err)
+	return c, present, err
+}
+
+func (m *MQTT) connect(ctx context.Context, in ConnectInput) (*Connection, bool, error) {
 	trace := NewTrace()
 	c, err := m.caller(in, trace)
 	if err != nil {
@@ -138,6 +150,7 @@ func (m *MQTT) Connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 		p.last, p.ended, p.reason = pass, time.Time{}, ""
 	}
 	m.mu.Unlock()
+	m.meet(conn)
 	go conn.watch()
 	// What changed between the check and now is looked at once more.
 	if !g.Alive() {
@@ -372,6 +385,13 @@ func hasPrefix(s, prefix string) bool { return len(s) >= len(prefix) && s[:len(p
 // Publish takes a message from the client, which the broker owns from then on.
 // When wait is not nil the message is safe once it has returned nil.
 func (c *Connection) Publish(ctx context.Context, m *broker.Message) (wait func(context.Context) error, err error) {
+	deed := publishing(m) // the broker owns m afterwards
+	wait, err = c.publish(ctx, m)
+	c.meter.count(deed, err)
+	return c.timed(wait), err
+}
+
+func (c *Connection) publish(ctx context.Context, m *broker.Message) (wait func(context.Context) error, err error) {
 	topic := m.Topic
 	// Whoever was expelled or taken over publishes no more.
 	if err := c.session.Cause(); err != nil {
@@ -429,6 +449,18 @@ func (m *MQTT) PrincipalOf(clientID string) string {
 // it has one error for each filter that was not. In MQTT 3.1.1, where AWS closes
 // the connection, a filter that is forbidden or wrong makes that none is granted.
 func (c *Connection) Subscribe(ctx context.Context, subs []broker.Subscription) (refused []error, err error) {
+	refused, err = c.subscribe(ctx, subs)
+	for i := range subs {
+		of := err
+		if refused != nil {
+			of = refused[i]
+		}
+		c.meter.count(didSubscribe, of)
+	}
+	return refused, err
+}
+
+func (c *Connection) subscribe(ctx context.Context, subs []broker.Subscription) (refused []error, err error) {
 	refused = make([]error, len(subs))
 	// 1. What may be asked for.
 	granted, at := make([]broker.Subscription, 0, len(subs)), make([]int, 0, len(subs))
@@ -485,6 +517,7 @@ func (c *Connection) Unsubscribe(ctx context.Context, filters []string) (refused
 		}
 		ended = append(ended, f)
 	}
+	c.meter[didUnsubscribe][wentWell].Add(uint64(len(ended)))
 	if err := c.session.Unsubscribe(ctx, ended); err != nil {
 		return nil, err
 	}
@@ -500,7 +533,9 @@ func (c *Connection) SetExpiry(d time.Duration) { c.session.SetExpiry(d) }
 // queued: a session that was wide and is resumed narrow gets only what the
 // narrow one may.
 func (c *Connection) Next(ctx context.Context, buf []broker.Delivery) ([]broker.Delivery, error) {
-	return c.session.Next(ctx, buf, c.admit)
+	ds, err := c.session.Next(ctx, buf, c.admit)
+	c.carried(ds)
+	return ds, err
 }
 
 func (c *Connection) admit(m *broker.Message) bool {
@@ -508,7 +543,11 @@ func (c *Connection) admit(m *broker.Message) bool {
 	if trace == "" {
 		trace = c.trace
 	}
-	return c.m.check(c.guard, rowReceive, m.Topic, trace, m.Trace != "", nil) == nil
+	err := c.m.check(c.guard, rowReceive, m.Topic, trace, m.Trace != "", nil)
+	if err != nil {
+		c.meter.count(didDeliver0+int(m.QoS&1), err)
+	}
+	return err == nil
 }
 
 // Ack says that the client has a delivery.
@@ -528,6 +567,10 @@ func (c *Connection) End(reason string, clean bool) {
 	}
 	c.end(broker.EndCause{Clean: clean})
 	c.tellDisconnected(reason)
+	c.m.leave(c)
+	if c.m.Meters != nil {
+		c.m.Meters.Ended.Add(1, reason)
+	}
 }
 
 // Cause returns why the connection was ended from this side: the word of

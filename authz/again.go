@@ -30,6 +30,7 @@ func (r *Recorder) again(key refused) error {
 		return nil
 	}
 	a.entry.more++
+	r.decided[a.entry.rec.Decision.Effect].Add(1)
 	return a.err
 }
 

@@ -63,8 +63,9 @@ const (
 // trace, so that what a device sets off is on the device's account.
 type Recorder struct {
 	now     func() time.Time
-	allowed atomic.Uint64 // allowed checks that were only counted
-	used    uses          // samples of them
+	allowed atomic.Uint64    // allowed checks that were only counted
+	decided [3]atomic.Uint64 // the others, by policy.Effect
+	used    uses             // samples of them
 
 	mu      sync.Mutex
 	all     list.List             // of *entry, oldest first
@@ -79,6 +80,18 @@ type Recorder struct {
 	wake    chan struct{} // closed and replaced when a record comes
 	done    chan struct{} // closed when nobody shall wait any more
 	ended   sync.Once
+}
+
+// Decisions tells how many decisions there were since the start, by their
+// outcome ("allow", "explicit deny", "implicit deny").
+func (r *Recorder) Decisions(tell func(n uint64, effect string)) {
+	for _, e := range []policy.Effect{policy.Allow, policy.ExplicitDeny, policy.ImplicitDeny} {
+		n := r.decided[e].Load()
+		if e == policy.Allow {
+			n += r.allowed.Load()
+		}
+		tell(n, e.String())
+	}
 }
 
 // An entry is a record in its place.
@@ -130,6 +143,7 @@ func NewTrace() string {
 
 // decision records d and returns the record's id.
 func (r *Recorder) decision(c *identity.Caller, parent, operation string, ask Ask, set policy.Set, q policy.Request, d policy.Decision) string {
+	r.decided[d.Effect].Add(1)
 	r.used.note(c, ask.Action, ask.Resource, !d.Allowed(), r.now())
 	return r.add(newRecord(c, parent, operation, ask, set, q, d),
 		repeat{c.Trace, string(ask.Action), string(ask.Resource), string(c.ARN), string(d.Layer), operation, d.Effect})

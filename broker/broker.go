@@ -48,6 +48,9 @@ type Config struct {
 	// Dropped, when set, is told every message that a queue had no room for,
 	// in the goroutine of the publisher; it must not block.
 	Dropped func(Drop)
+	// Stored, when set, is told how long each batch of changes took to become
+	// durable.
+	Stored func(took time.Duration)
 }
 
 // A Drop is a message that one subscriber will not get because its queue is full.
@@ -75,7 +78,8 @@ type Broker struct {
 	mu    sync.RWMutex
 	boxes map[string]*mailbox // by client id
 
-	held atomic.Int64 // bytes that wait in memory only
+	held   atomic.Int64 // bytes that wait in memory only
+	slowed atomic.Int64 // Unix second when a publisher was slowed last
 
 	published, delivered, dropped atomic.Uint64
 }
@@ -87,6 +91,35 @@ type Stats struct {
 	Published uint64 // messages accepted
 	Delivered uint64 // messages given to Session.Next's callers
 	Dropped   uint64 // messages that a queue had no room for
+	Held      int64  // bytes that wait in memory only, now
+}
+
+// A Depth is what waits in queues, sent and not acknowledged or not sent yet.
+type Depth struct {
+	Stored, Memory           int   // messages on disk, in memory only
+	StoredBytes, MemoryBytes int64 // and their bytes
+	Longest                  int   // messages in the longest queue
+}
+
+// Depth looks at every queue.
+func (b *Broker) Depth() (d Depth) {
+	b.mu.RLock()
+	boxes := make([]*mailbox, 0, len(b.boxes))
+	for _, x := range b.boxes {
+		boxes = append(boxes, x)
+	}
+	b.mu.RUnlock()
+	for _, x := range boxes {
+		x.mu.Lock()
+		kept, memory := x.kept, x.memory
+		x.mu.Unlock()
+		d.Stored += kept.n
+		d.Memory += memory.n
+		d.StoredBytes += kept.bytes
+		d.MemoryBytes += memory.bytes
+		d.Longest = max(d.Longest, kept.n+memory.n)
+	}
+	return d
 }
 
 // Publish hands m to every session subscribed to its topic, keeps it as
@@ -153,6 +186,9 @@ func (b *Broker) publish(ctx context.Context, m *Message) (wait func(context.Con
 // after that only those who read slowly lose something.
 func (b *Broker) slow(ctx context.Context) error {
 	const most, look = time.Second, 5 * time.Millisecond
+	if now := time.Now().Unix(); b.slowed.Swap(now)+slowedQuiet < now {
+		b.c.Log.Warn("publishers are slowed: too much waits in memory for clients that read slowly", "bytes", b.held.Load(), "limit", b.c.Limits.HeldBytes)
+	}
 	for range most / look {
 		select {
 		case <-time.After(look):
@@ -165,6 +201,10 @@ func (b *Broker) slow(ctx context.Context) error {
 	}
 	return nil
 }
+
+// slowedQuiet is how many seconds publishers must have been at full speed for
+// the next slowing to be logged.
+const slowedQuiet = 10
 
 // check judges a message before anyone sees it.
 func (b *Broker) check(m *Message) error {
@@ -272,7 +312,7 @@ func (b *Broker) Stats() Stats {
 	b.mu.RUnlock()
 	return Stats{
 		Sessions: sessions, Retained: b.retained.len(),
-		Published: b.published.Load(), Delivered: b.delivered.Load(), Dropped: b.dropped.Load(),
+		Published: b.published.Load(), Delivered: b.delivered.Load(), Dropped: b.dropped.Load(), Held: b.held.Load(),
 	}
 }
 

@@ -23,6 +23,7 @@ type journal struct {
 	log   *slog.Logger
 	// settled is told, in the journal's goroutine, which puts were applied or failed.
 	settled func([]*stored)
+	timed   func(time.Duration) // may be nil
 
 	waiting atomic.Int64 // bytes of pending, to be read without mu
 
@@ -80,9 +81,9 @@ const (
 	journalRetry   = time.Second
 )
 
-func newJournal(store state.Store, log *slog.Logger, settled func([]*stored)) *journal {
+func newJournal(store state.Store, log *slog.Logger, settled func([]*stored), timed func(time.Duration)) *journal {
 	j := &journal{
-		store: store, log: log, settled: settled,
+		store: store, log: log, settled: settled, timed: timed,
 		pending: newFlush(), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	go j.run()
@@ -270,7 +271,11 @@ func (j *journal) apply(f *flush) (again []state.Write) {
 		if len(batch) == 0 {
 			return
 		}
+		begin := time.Now()
 		_, err := j.store.Apply(context.Background(), batch...)
+		if j.timed != nil {
+			j.timed(time.Since(begin))
+		}
 		outcome := durable
 		if err != nil {
 			outcome = failed

@@ -29,7 +29,7 @@ func Open(ctx context.Context, c Config) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{c: c, tree: newTree(), seed: maphash.MakeSeed(), boxes: make(map[string]*mailbox)}
-	b.journal = newJournal(c.Store, c.Log, settle)
+	b.journal = newJournal(c.Store, c.Log, settle, c.Stored)
 	b.retained = &shelf{store: c.Store, journal: b.journal, limit: c.Limits.Retained, topics: make(map[string]*shelved)}
 	if err := b.recover(ctx); err != nil {
 		b.journal.close(ctx)

@@ -177,6 +177,7 @@ func (a acting) Publish(ctx context.Context, topic string, payload []byte, qos b
 
 // ruleEvent writes down what became of a message at a rule.
 func (s *Server) ruleEvent(e rule.Event) {
+	s.meters.rule(string(e.Step))
 	what := fmt.Sprintf("rule %s: %s", e.Rule, e.Step)
 	broken := false
 	switch e.Step {

@@ -31,6 +31,10 @@ type Config struct {
 	HTTPSCert []string
 	HTTP      []string // not encrypted; meant for loopback
 
+	// Metrics is the address of Prometheus metrics, on loopback when it names no
+	// host; "" for none.
+	Metrics string
+
 	ReadyFile      string // written when every listener answers; "" for none
 	TrustFunctions bool   // run functions' processes even where they cannot be confined
 

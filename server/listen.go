@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-type listeners struct{ mqtt, https, certs, http []net.Listener }
+type listeners struct{ mqtt, https, certs, http, metrics []net.Listener }
 
 // ALPN names (iot-mqtt.md, section 1). Who offers only others is turned away by
 // crypto/tls.
@@ -26,7 +26,6 @@ const (
 // openListeners binds every address, before the engines open: functions are
 // told where the server is when they start.
 func (s *Server) openListeners(ctx context.Context) error {
-	var lc net.ListenConfig
 	for _, kind := range []struct {
 		to    *[]net.Listener
 		addrs []string
@@ -35,15 +34,24 @@ func (s *Server) openListeners(ctx context.Context) error {
 			if a == "" {
 				continue
 			}
-			l, err := lc.Listen(ctx, "tcp", a)
+			l, err := s.listen(ctx, a)
 			if err != nil {
-				return fmt.Errorf("listen on %s: %w (is another server running there? choose another address, or port 0 for a free one)", a, err)
+				return err
 			}
-			s.later(func() error { l.Close(); return nil })
 			*kind.to = append(*kind.to, l)
 		}
 	}
-	return nil
+	return s.listenMetrics(ctx)
+}
+
+func (s *Server) listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w (is another server running there? choose another address, or port 0 for a free one)", addr, err)
+	}
+	s.later(func() error { l.Close(); return nil })
+	return l, nil
 }
 
 // deviceTLS is for listeners of MQTT with certificates. Any certificate is

@@ -18,6 +18,7 @@ type Ready struct {
 	HTTPS       []string `json:"https"`
 	HTTPSCert   []string `json:"httpsCert,omitempty"`
 	HTTP        []string `json:"http"`
+	Metrics     []string `json:"metrics,omitempty"`
 	CA          string   `json:"ca"`          // file with the authority's certificate
 	Credentials string   `json:"credentials"` // AWS shared-credentials file of the user admin
 	Data        string   `json:"data"`
@@ -42,7 +43,7 @@ func addresses(ls []net.Listener) []string {
 // announce fills in what is ready, and writes the ready files, each whole.
 func (s *Server) announce(context.Context) error {
 	s.ready = Ready{
-		MQTT: addresses(s.listeners.mqtt), HTTPS: addresses(s.listeners.https), HTTPSCert: addresses(s.listeners.certs), HTTP: addresses(s.listeners.http),
+		MQTT: addresses(s.listeners.mqtt), HTTPS: addresses(s.listeners.https), HTTPSCert: addresses(s.listeners.certs), HTTP: addresses(s.listeners.http), Metrics: addresses(s.listeners.metrics),
 		CA: s.authority.File(), Credentials: s.credentialsFile(), Data: s.cfg.Data,
 		Region: s.cfg.Place.Region, Account: s.cfg.Place.Account, PID: os.Getpid(),
 	}

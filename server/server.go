@@ -56,6 +56,8 @@ type Server struct {
 	notify     *notify.Engine
 	sweeper    *lifecycle.Sweeper
 
+	started     time.Time
+	meters      *meters // nil: nothing is measured
 	openObjects func() (*dir.Store, error)
 	listeners   listeners
 	ready       Ready
@@ -75,7 +77,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, started: cfg.Now()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.talking, s.hush = context.WithCancel(s.ctx)
 	for _, step := range []func(context.Context) error{s.openFacts, s.openListeners, s.openEngines, s.layCorridor, s.serve, s.announce} {
@@ -175,7 +177,7 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 	if s.mqtt.Quotas = s.cfg.Limits == "aws"; s.mqtt.Quotas {
 		limits.ReplayRate = 10
 	}
-	if s.broker, err = broker.Open(ctx, broker.Config{Store: s.store, Now: s.cfg.Now, Log: s.cfg.Log, Matched: s.matched, Limits: limits}); err != nil {
+	if s.broker, err = broker.Open(ctx, broker.Config{Store: s.store, Now: s.cfg.Now, Log: s.cfg.Log, Matched: s.matched, Limits: limits, Stored: s.meters.storing()}); err != nil {
 		return err
 	}
 	s.later(func() error {
@@ -187,6 +189,9 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 		return err
 	}
 	s.later(s.shadows.Close)
+	if s.meters != nil {
+		s.mqtt.Meters = &s.meters.mqtt
+	}
 	s.mqtt.Broker, s.mqtt.Rules, s.mqtt.Shadows = s.broker, s.rules, s.shadows
 	if s.logGroups, err = logs.Open(ctx, logs.Config{Store: s.store, Dir: filepath.Join(s.cfg.Data, "logs"), Now: s.cfg.Now, Log: s.cfg.Log}); err != nil {
 		return err
@@ -238,6 +243,7 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	web, err := http.New(http.Door{
 		Corridor: s.corridor, Services: s.services(), Identify: s.identify, Certified: s.mqtt.Certified, Hosts: s.cfg.names(), Region: s.cfg.Place.Region, Log: s.cfg.Log,
+		Observe:   s.meters.observing(),
 		WebSocket: func(w nethttp.ResponseWriter, r *nethttp.Request, c api.Caller) { messages.Upgrade(w, r, c) },
 	})
 	if err != nil {
@@ -255,6 +261,7 @@ func (s *Server) serve(ctx context.Context) error {
 	for _, l := range s.listeners.http {
 		s.serveWeb(l, web, messages)
 	}
+	s.serveMetrics(messages)
 	s.work.Go(func() { s.report(s.broker.Run(s.ctx)) })
 	s.work.Go(s.housekeep)
 	return nil

@@ -21,6 +21,7 @@ type serveCommand struct {
 	HTTPS          []string `name:"https" default:":8443" help:"Address for HTTPS and MQTT over WebSocket; repeatable, empty for none."`
 	HTTPSCert      []string `name:"https-cert" help:"Address for HTTPS with a device's certificate (publishing); off by default."`
 	HTTP           []string `name:"http" default:"127.0.0.1:4566" help:"Address for plain HTTP; keep it on loopback."`
+	Metrics        string   `help:"Address of Prometheus metrics (/metrics), on loopback when it names no host, such as :9464; off by default."`
 	ReadyFile      string   `help:"Write one JSON object to this file when everything listens." type:"path"`
 	Limits         string   `help:"\"aws\" for AWS's quotas of rates, too; its structural limits always hold." enum:",aws" default:""`
 	HideReasons    bool     `help:"Send no reason strings to MQTT 5 clients."`
@@ -37,7 +38,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	s, err := server.Start(ctx, server.Config{
 		Data: c.Data, Place: strait.Place{Region: c.Region, Account: c.Account}, Hosts: c.Host,
-		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTPSCert: c.HTTPSCert, HTTP: c.HTTP, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Limits: c.Limits, HideReasons: c.HideReasons, Log: log,
+		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTPSCert: c.HTTPSCert, HTTP: c.HTTP, Metrics: c.Metrics, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Limits: c.Limits, HideReasons: c.HideReasons, Log: log,
 	})
 	if err != nil {
 		return err
@@ -47,7 +48,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	for _, l := range []struct {
 		what  string
 		addrs []string
-	}{{"mqtt ", r.MQTT}, {"https", r.HTTPS}, {"https with certificates", r.HTTPSCert}, {"http ", r.HTTP}} {
+	}{{"mqtt ", r.MQTT}, {"https", r.HTTPS}, {"https with certificates", r.HTTPSCert}, {"http ", r.HTTP}, {"metrics", r.Metrics}} {
 		if len(l.addrs) > 0 {
 			fmt.Printf("  %s  %s\n", l.what, strings.Join(l.addrs, " "))
 		}

@@ -47,7 +47,9 @@ type Door struct {
 	// stand before each of them.
 	Hosts  []string
 	Region string
-	Log    *slog.Logger
+	// Observe, when set, is told of every exchange but those of WebSockets.
+	Observe func(Exchange)
+	Log     *slog.Logger
 
 	routes map[string]*table
 }
@@ -77,19 +79,20 @@ type protocol interface {
 
 // An exchange is one request on its way through the door.
 type exchange struct {
-	w       http.ResponseWriter
-	r       *http.Request
-	service *api.Service
-	table   *table
-	claim   *sigv4.Claim
-	bucket  string // the bucket in the host's name, "" for path style
-	path    string // the raw path inside the service
-	query   values
-	body    []byte      // the whole body, of services that read it at once
-	stream  *sigv4.Body // the checked body, of S3
-	form    *form       // read up to its file; nil for what is no POST form
-	id      string      // request id
-	region  string
+	w         http.ResponseWriter
+	r         *http.Request
+	service   *api.Service
+	table     *table
+	operation *api.Operation // once it is found
+	claim     *sigv4.Claim
+	bucket    string // the bucket in the host's name, "" for path style
+	path      string // the raw path inside the service
+	query     values
+	body      []byte      // the whole body, of services that read it at once
+	stream    *sigv4.Body // the checked body, of S3
+	form      *form       // read up to its file; nil for what is no POST form
+	id        string      // request id
+	region    string
 }
 
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +104,8 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		w.WriteHeader(http.StatusContinue)
 	}
-	r.Body = &steady{r.Body, http.NewResponseController(w), patience}
+	body := &steady{ReadCloser: r.Body, control: http.NewResponseController(w), patience: patience}
+	r.Body = body
 	x.path, x.query = splitURI(r)
 	if r.URL.Path == "/_strait/health" {
 		w.Header().Set("Content-Type", "application/json")
@@ -113,13 +117,17 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.upgrade(x)
 		return
 	}
+	if d.Observe != nil {
+		defer d.observe(x, body, time.Now())
+		x.w = &watched{ResponseWriter: w}
+	}
 	for i := range d.Services {
 		if d.Services[i].Name == name {
 			x.service, x.table = &d.Services[i], d.routes[name]
 		}
 	}
 	if x.service == nil {
-		http.Error(w, "no such service", http.StatusNotFound)
+		http.Error(x.w, "no such service", http.StatusNotFound)
 		return
 	}
 	p := protocolOf(x.service.Protocol)
@@ -174,6 +182,7 @@ func (d *Door) serve(x *exchange, p protocol) (any, *api.Operation, error) {
 		}
 		return nil, nil, err
 	}
+	x.operation = o
 	// 3. Is it who it claims to be?
 	caller, err := d.identify(x)
 	if err != nil {

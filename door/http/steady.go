@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"strait"
@@ -20,12 +21,14 @@ type steady struct {
 	io.ReadCloser
 	control  *http.ResponseController
 	patience time.Duration
+	read     atomic.Int64 // bytes
 }
 
 func (s *steady) Read(p []byte) (int, error) {
 	// Not every ResponseWriter has deadlines (tests' do not); then there is none.
 	_ = s.control.SetReadDeadline(time.Now().Add(s.patience))
 	n, err := s.ReadCloser.Read(p)
+	s.read.Add(int64(n))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = strait.Errorf(strait.Invalid, "request timeout", "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.")
 	}

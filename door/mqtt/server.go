@@ -147,6 +147,10 @@ func (s *Server) enter() bool {
 	return true
 }
 
+// Open tells how many connections there are, and how many of them have not been
+// admitted yet.
+func (s *Server) Open() (open, pending int64) { return s.open.Load(), s.pending.Load() }
+
 func (s *Server) leave(pending bool) {
 	if pending {
 		s.pending.Add(-1)
