@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,11 +49,29 @@ type house struct {
 	web   *httptest.Server
 	mqtt  *wire
 	thing setup.ThingResult
+	now   func() time.Time // nil: the real time
 }
 
-func open(t *testing.T) *house {
+// seed makes what is chosen at random repeatable: STRAIT_SEED.
+func seed(t *testing.T) uint64 {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), s3: &proxy{}}
+	n := uint64(time.Now().UnixNano())
+	if s := os.Getenv("STRAIT_SEED"); s != "" {
+		var err error
+		if n, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("STRAIT_SEED=%d", n)
+	return n
+}
+
+func open(t *testing.T) *house { return openAt(t, nil) }
+
+// openAt opens a house whose server and devices live by another clock.
+func openAt(t *testing.T, now func() time.Time) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir(), s3: newProxy(seed(t)), now: now}
 	h.start()
 	t.Cleanup(func() { h.s.Close() })
 	r := h.s.Ready()
@@ -82,7 +101,7 @@ func (h *house) start() {
 	var err error
 	h.s, err = server.Start(context.Background(), server.Config{
 		Data: filepath.Join(h.dir, "data"), Place: strait.Place{Region: "ap-northeast-1", Account: "123456789012"}, Hosts: []string{"localhost"},
-		MQTT: []string{"127.0.0.1:0"}, HTTP: []string{"127.0.0.1:0"},
+		MQTT: []string{"127.0.0.1:0"}, HTTPS: []string{"127.0.0.1:0"}, HTTP: []string{"127.0.0.1:0"}, Now: h.now,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -106,7 +125,7 @@ func (h *house) connect() *device.Client {
 	h.t.Helper()
 	c, err := device.Connect(h.t.Context(), device.Config{
 		Endpoint: h.mqtt.addr, Thing: "device00", CertFile: h.thing.Certificate, KeyFile: h.thing.Key, CAFile: h.s.Ready().CA,
-		Stall: time.Second, Timeout: 5 * time.Second,
+		Stall: time.Second, Timeout: 5 * time.Second, Now: h.now,
 	})
 	if err != nil {
 		h.t.Fatal(err)

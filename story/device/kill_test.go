@@ -52,15 +52,7 @@ func TestKilled(t *testing.T) {
 	if long() {
 		kills = 200
 	}
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("STRAIT_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("STRAIT_SEED=%d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := rand.New(rand.NewPCG(seed(t), 1))
 	h := open(t)
 	binary := build(t)
 	const size, part = 64 * mib, 5 * mib

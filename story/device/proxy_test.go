@@ -1,7 +1,10 @@
 package device_test
 
 import (
+	"context"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"strings"
@@ -19,10 +22,11 @@ const (
 	broken          // 500
 	slowDown        // 503 SlowDown
 	damaged         // one byte of the body is changed
-	cut             // the connection ends at some byte of the body
+	cut             // the connection ends at some byte of the body, any one
 	silent          // half-open: nothing is read and nothing answered any more
 	lost            // the server does it, the answer is lost
 	swallowed       // the server never hears of it, and the connection ends
+	liar            // the answer names another checksum than the server's
 	hook            // proxy.call is called before it is passed on
 )
 
@@ -31,18 +35,51 @@ type proxy struct {
 	to    atomic.Value                // host:port
 	judge func(r *http.Request) fault // nil: none
 	call  func()
+	out   *http.Transport
+	rand  *rand.Rand // guarded by mu
 
 	mu     sync.Mutex
+	from   string // the address that the server sees; "": any
 	faults int
 	bytes  int64 // of bodies of parts that were passed on
 	puts   int
+	keys   map[string]bool // access keys of what was passed on
+}
+
+func newProxy(seed uint64) *proxy {
+	p := &proxy{rand: rand.New(rand.NewPCG(seed, 0))}
+	p.out = &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		p.mu.Lock()
+		d := net.Dialer{}
+		if p.from != "" {
+			d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(p.from)}
+		}
+		p.mu.Unlock()
+		return d.DialContext(ctx, network, addr)
+	}}
+	return p
+}
+
+// move gives the device another address: its connections are gone.
+func (p *proxy) move(from string) {
+	p.mu.Lock()
+	p.from = from
+	p.mu.Unlock()
+	p.out.CloseIdleConnections()
+}
+
+// signers are the access keys that were used since set.
+func (p *proxy) signers() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.keys)
 }
 
 // set prepares the proxy for a case.
 func (p *proxy) set(judge func(r *http.Request) fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.judge, p.faults, p.bytes, p.puts = judge, 0, 0, 0
+	p.judge, p.faults, p.bytes, p.puts, p.keys = judge, 0, 0, 0, map[string]bool{}
 }
 
 func (p *proxy) counts() (faults, puts int, bytes int64) {
@@ -71,9 +108,14 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isPart(r) {
 		p.puts++
 	}
+	if _, rest, ok := strings.Cut(r.Header.Get("Authorization"), "Credential="); ok && p.keys != nil {
+		key, _, _ := strings.Cut(rest, "/")
+		p.keys[key] = true
+	}
 	call := p.call
+	at := 1 + p.rand.Int64N(max(r.ContentLength, 1))
 	p.mu.Unlock()
-	r.Body = &watched{r.Body, p, isPart(r), f, r.ContentLength / 2}
+	r.Body = &watched{r.Body, p, isPart(r), f, at}
 	switch f {
 	case late:
 		time.Sleep(100 * time.Millisecond)
@@ -97,6 +139,13 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		call()
 	}
 	(&httputil.ReverseProxy{
+		Transport: p.out,
+		ModifyResponse: func(r *http.Response) error {
+			if f == liar {
+				r.Header.Set("X-Amz-Checksum-Crc64nvme", "AAAAAAAAAAA=")
+			}
+			return nil
+		},
 		Rewrite: func(o *httputil.ProxyRequest) {
 			o.Out.URL.Scheme, o.Out.URL.Host, o.Out.Host = "http", p.to.Load().(string), o.In.Host
 		},
