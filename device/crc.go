@@ -2,13 +2,16 @@ package device
 
 import (
 	"hash"
-	"hash/crc64"
+
+	"github.com/minio/crc64nvme"
 )
 
 // nvme is the polynomial of CRC64NVME, reversed (s3-upload.md, section 5).
 const nvme = 0x9a6c9329ac4bc9b5
 
-func newCRC() hash.Hash64 { return crc64.New(crc64.MakeTable(nvme)) }
+// newCRC uses carry-less multiplication where the processor has it: summing
+// then costs a tenth of what encryption does, instead of twice as much.
+func newCRC() hash.Hash64 { return crc64nvme.New() }
 
 // combineCRC returns the checksum of two pieces that follow each other, from
 // their own and the second one's length. A CRC is linear: appending zeros to
