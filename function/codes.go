@@ -87,13 +87,13 @@ func (c *codes) leave(d *codeDir) {
 	}
 }
 
-// forget removes the unpacked code of a function but for one version, as soon
+// forget removes the unpacked code of a function but for what is kept, as soon
 // as no process uses it.
-func (c *codes) forget(name, butSHA string) {
+func (c *codes) forget(name string, kept func(sha string) bool) {
 	c.mu.Lock()
 	var gone []*codeDir
 	for key, d := range c.dirs {
-		if len(key) > len(name) && key[:len(name)+1] == name+" " && key[len(name)+1:] != butSHA {
+		if len(key) > len(name) && key[:len(name)+1] == name+" " && !kept(key[len(name)+1:]) {
 			d.stale = true
 			delete(c.dirs, key)
 			if d.users == 0 {

@@ -26,7 +26,11 @@ type Function struct {
 	Modified    time.Time
 	Revision    string // changes on every update
 	Tags        map[string]string
-	Reserved    *int // reserved concurrency: at most so many events at a time; 0 is off, nil unlimited
+	DeadLetter  strait.ARN // a function that gets the events that failed; "" for none
+	Version     string     `json:",omitempty"` // the number of a version; "" for the function itself
+	LastVersion int        `json:",omitempty"` // the number of the last version
+	Published   string     `json:",omitempty"` // digest of what the last version keeps
+	Reserved    *int       // reserved concurrency: at most so many events at a time; 0 is off, nil unlimited
 }
 
 // Limits of functions. Sizes are bytes.
@@ -60,6 +64,8 @@ type Config struct {
 	Credentials Credentialer
 	// Logs keeps what functions write; nil: nobody does.
 	Logs Logger
+	// Sender tells destinations of events; nil: none is told.
+	Sender Sender
 	// Natives are built-in functions by name and version, such as "vend 1".
 	Natives map[string]Native
 	// Environment gives variables that the server adds ("NAME=value"), such as
@@ -108,6 +114,8 @@ type Request struct {
 	RequestID string
 	// ClientContext is JSON handed to the runtime; at most 3583 bytes.
 	ClientContext string
+	// Qualifier is a number, an alias or Latest; "" is Latest.
+	Qualifier string
 }
 
 // A Result is what a function said.
@@ -115,7 +123,7 @@ type Result struct {
 	Payload       []byte
 	FunctionError string // "" or "Unhandled"
 	LogTail       []byte // the last LogTailSize bytes of the log, when asked for
-	Version       string // "$LATEST"
+	Version       string // that ran: Latest or a number
 	RequestID     string
 }
 
@@ -138,8 +146,3 @@ type LogLine struct {
 	Time time.Time
 	Text string
 }
-
-// Latest is the version of a function that can be changed.
-const Latest = "$LATEST"
-
-func (f *Function) version() string { return Latest }

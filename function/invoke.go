@@ -12,7 +12,7 @@ import (
 // its timeout; it goes on when ctx ends after the event was handed over. A
 // failure of the function itself is no error but a Result with FunctionError.
 func (e *Engine) Invoke(ctx context.Context, name string, req Request) (Result, error) {
-	f, err := e.Get(ctx, name)
+	f, err := e.Resolve(ctx, name, req.Qualifier)
 	if err != nil {
 		return Result{}, err
 	}
@@ -63,7 +63,7 @@ func (e *Engine) invoke(ctx context.Context, f Function, req Request, attempt in
 		err = errClosed() // it was not the function's fault
 	}
 	ev := Event{Function: f.Name, RequestID: req.RequestID, Trace: req.Trace, Attempt: attempt}
-	res := Result{Version: "$LATEST", RequestID: req.RequestID}
+	res := Result{Version: f.version(), RequestID: req.RequestID}
 	if err != nil {
 		ev.Kind, ev.Message = "refused", err.Error()
 		e.tell(ev)
@@ -84,7 +84,7 @@ func (e *Engine) invoke(ctx context.Context, f Function, req Request, attempt in
 func (e *Engine) dispatch(ctx context.Context, f Function, req Request) (outcome, *writer, error) {
 	ctx = withTrace(ctx, req.Trace)
 	limit, hard := e.cfg.MaxEnvironments, false
-	if f.Reserved != nil && *f.Reserved <= limit {
+	if f.Reserved != nil {
 		limit, hard = *f.Reserved, true
 	}
 	if limit == 0 {
@@ -112,8 +112,11 @@ func (e *Engine) dispatch(ctx context.Context, f Function, req Request) (outcome
 	}
 	// From here on the caller's leaving changes nothing.
 	ctx = context.WithoutCancel(ctx)
-	ev := &event{id: req.RequestID, trace: req.Trace, payload: req.Payload, clientContext: oneLine(req.ClientContext),
+	ev := &event{id: req.RequestID, arn: f.ARN, trace: req.Trace, payload: req.Payload, clientContext: oneLine(req.ClientContext),
 		timeout: time.Duration(f.Timeout) * time.Second, started: make(chan struct{}), answer: make(chan outcome, 1)}
+	if req.Qualifier != "" {
+		ev.arn += strait.ARN(":" + req.Qualifier)
+	}
 	if v == nil {
 		var out *outcome
 		if v, out, err = e.bringUp(ctx, p, f, ev.id); err != nil || out != nil {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +38,11 @@ func (e *Engine) Create(ctx context.Context, f Function, code []byte, also ...st
 		return Function{}, exists(f.Name)
 	}
 	f.ARN = e.cfg.Place.Lambda(f.Name)
+	last, err := e.lastNumber(ctx, f.Name)
+	if err != nil {
+		return Function{}, fmt.Errorf("create function %s: %w", f.Name, err)
+	}
+	f.Version, f.LastVersion, f.Published = "", last, ""
 	if err := e.keepCode(&f, code); err != nil {
 		return Function{}, err
 	}
@@ -128,9 +132,9 @@ func (e *Engine) List(ctx context.Context, after string, limit int) ([]Function,
 	return list, nil
 }
 
-// Code returns the zip of a function.
-func (e *Engine) Code(ctx context.Context, name string) ([]byte, error) {
-	f, err := e.Get(ctx, name)
+// Code returns the zip of a function or of a version.
+func (e *Engine) Code(ctx context.Context, name, qualifier string) ([]byte, error) {
+	f, err := e.Resolve(ctx, name, qualifier)
 	if err != nil {
 		return nil, err
 	}
@@ -154,9 +158,10 @@ func (e *Engine) UpdateCode(ctx context.Context, name, revision string, code []b
 func (e *Engine) UpdateConfig(ctx context.Context, name, revision string, change func(*Function)) (Function, error) {
 	return e.update(ctx, name, revision, func(f *Function) error {
 		was := *f
-		f.Environment, f.Tags = maps.Clone(f.Environment), maps.Clone(f.Tags)
+		*f = clone(was)
 		change(f)
 		f.Name, f.ARN, f.CodeSHA256, f.CodeSize = was.Name, was.ARN, was.CodeSHA256, was.CodeSize
+		f.Version, f.LastVersion, f.Published = was.Version, was.LastVersion, was.Published
 		return f.check()
 	})
 }
@@ -168,7 +173,7 @@ func (e *Engine) update(ctx context.Context, name, revision string, change func(
 			return Function{}, err
 		}
 		if revision != "" && revision != f.Revision {
-			return Function{}, strait.Errorf(strait.Precondition, "revision", "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id")
+			return Function{}, staleRevision()
 		}
 		oldCode := f.CodeSHA256
 		if err := change(&f); err != nil {
@@ -186,24 +191,35 @@ func (e *Engine) update(ctx context.Context, name, revision string, change func(
 		if err != nil {
 			return Function{}, fmt.Errorf("update function %s: %w", name, err)
 		}
-		e.pool(name).retire()
+		e.pool(name).retire("")
 		if f.CodeSHA256 != oldCode {
-			e.codes.forget(name, f.CodeSHA256)
-			e.dropZip(ctx, oldCode)
+			if err := e.dropCode(ctx, name, oldCode); err != nil {
+				e.cfg.Log.Warn("old code of a function is left until the next start", "function", name, "error", err)
+			}
 		}
 		return f, nil
 	}
-	return Function{}, strait.Errorf(strait.Conflict, "function", "the function %s is being updated by others; try again", name)
+	return Function{}, busy(name)
 }
 
-// Delete forgets a function and its queued events, and ends its processes; writes in also are made in the same batch.
+// Delete forgets a function, its versions, aliases and queued events, and ends
+// its processes; writes in also are made in the same batch.
 func (e *Engine) Delete(ctx context.Context, name string, also ...state.Write) error {
-	f, _, err := e.get(ctx, name)
+	versions, err := e.Versions(ctx, name)
 	if err != nil {
 		return err
 	}
-	w := state.Write{Key: functionKey + name, Delete: true, Expect: state.Present()}
-	_, err = e.cfg.Store.Apply(ctx, append([]state.Write{w}, also...)...)
+	writes := append([]state.Write{{Key: functionKey + name, Delete: true, Expect: state.Present()}}, also...)
+	for _, prefix := range []string{versionKey, aliasKey, asyncKey} {
+		facts, err := e.cfg.Store.List(ctx, prefix+name+"/", "", 0)
+		if err != nil {
+			return fmt.Errorf("delete function %s: %w", name, err)
+		}
+		for _, fact := range facts {
+			writes = append(writes, state.Write{Key: fact.Key, Delete: true})
+		}
+	}
+	_, err = e.cfg.Store.Apply(ctx, writes...)
 	if errors.Is(err, state.ErrConflict) {
 		return e.notFound(name)
 	}
@@ -217,8 +233,10 @@ func (e *Engine) Delete(ctx context.Context, name string, also ...state.Write) e
 	if p != nil {
 		p.close()
 	}
-	e.codes.forget(name, "")
-	e.dropZip(ctx, f.CodeSHA256)
+	e.codes.forget(name, func(string) bool { return false })
+	for _, v := range versions {
+		e.dropZip(ctx, v.CodeSHA256)
+	}
 	return e.queue.forget(ctx, name)
 }
 
@@ -280,14 +298,9 @@ func syncDir(dir string) error {
 // dropZip removes a zip that no function names. One that was just stored may
 // be about to be named: it is left for the next start.
 func (e *Engine) dropZip(ctx context.Context, sha string) {
-	list, err := e.List(ctx, "", 0)
-	if err != nil {
-		return // the next start sweeps
-	}
-	for _, f := range list {
-		if f.CodeSHA256 == sha {
-			return
-		}
+	named, err := e.inUse(ctx)
+	if err != nil || named[e.zipFile(sha)] {
+		return // after a failure the next start sweeps
 	}
 	e.codes.zipMu.Lock()
 	defer e.codes.zipMu.Unlock()
@@ -303,13 +316,9 @@ func (e *Engine) dropZip(ctx context.Context, sha string) {
 
 // sweepZips removes what an earlier engine left: zips that no function names.
 func (e *Engine) sweepZips(ctx context.Context) error {
-	list, err := e.List(ctx, "", 0)
+	named, err := e.inUse(ctx)
 	if err != nil {
 		return err
-	}
-	named := map[string]bool{}
-	for _, f := range list {
-		named[e.zipFile(f.CodeSHA256)] = true
 	}
 	files, err := os.ReadDir(e.zips())
 	if err != nil {

@@ -93,8 +93,15 @@ func (p *pool) try(f Function, limit int, comingBack bool, now time.Time) (v *en
 		return nil, false, w, errClosed()
 	}
 	w = waiting{changed: p.changed}
+	var other *environment // idle, of another version
+	otherComing := false   // one is about to be idle
 	for v, m := range p.members {
 		switch {
+		case v.function.Version != f.Version:
+			if m.released && m.back {
+				other = v
+			}
+			otherComing = otherComing || m.released
 		case v.function.Revision != f.Revision || !now.Before(v.retire):
 			if m.released {
 				p.drop(v)
@@ -106,7 +113,11 @@ func (p *pool) try(f Function, limit int, comingBack bool, now time.Time) (v *en
 			w.coming = true
 		}
 	}
-	w.full = len(p.members)+p.pending >= limit
+	if w.full = len(p.members)+p.pending >= limit; w.full && other != nil {
+		p.drop(other) // all versions of a function share its limit
+		w = waiting{changed: p.changed, coming: w.coming}
+	}
+	w.coming = w.coming || w.full && otherComing
 	if w.full || comingBack && w.coming {
 		return nil, false, w, nil
 	}
@@ -194,15 +205,15 @@ func (p *pool) tend(now time.Time) {
 	}
 }
 
-// retire ends the free environments, and the busy ones after their event.
-func (p *pool) retire() {
+// retire ends the free environments of a version; busy ones are not used again.
+func (p *pool) retire(version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return
 	}
 	for v, m := range p.members {
-		if m.released {
+		if m.released && v.function.Version == version {
 			p.drop(v)
 		}
 	}

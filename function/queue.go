@@ -24,14 +24,16 @@ const (
 // An item is a queued event. Its payload is stored beside it, in parts: a
 // batch of the store is smaller than a payload may be.
 type item struct {
-	ID       string
-	Function string
-	Trace    string `json:",omitempty"`
-	Parts    int
-	Created  time.Time
-	Due      time.Time
-	Attempt  int // that failed already
-	Delays   int `json:",omitempty"` // throttles and system errors so far
+	ID        string
+	Function  string
+	Qualifier string `json:",omitempty"`
+	Trace     string `json:",omitempty"`
+	Parts     int
+	Created   time.Time
+	Due       time.Time
+	Attempt   int // that failed already
+	Delays    int `json:",omitempty"` // throttles and system errors so far
+	Hops      int `json:",omitempty"` // events that led to this one, by destinations
 
 	fresh *fresh // until the first attempt is over; nil after a restart
 }
@@ -57,16 +59,23 @@ func newQueue(e *Engine) *queue {
 // or over; the function is run again after failures (Config.Backoff), at least
 // once. When it returns an error nothing is queued, but one run may have begun.
 func (e *Engine) Enqueue(ctx context.Context, name string, payload []byte, trace string) (requestID string, err error) {
-	if _, err := e.Get(ctx, name); err != nil {
-		return "", err
-	}
-	if payload, err = checkPayload(payload, MaxAsync); err != nil {
-		return "", err
-	}
-	return e.queue.put(ctx, name, payload, trace)
+	return e.Queue(ctx, name, Request{Payload: payload, Trace: trace}, 0)
 }
 
-func (q *queue) put(ctx context.Context, name string, payload []byte, trace string) (string, error) {
+// Queue is Enqueue for any qualifier. hops counts the events that led to this
+// one by destinations (Sender).
+func (e *Engine) Queue(ctx context.Context, name string, req Request, hops int) (requestID string, err error) {
+	if _, err := e.Resolve(ctx, name, req.Qualifier); err != nil {
+		return "", err
+	}
+	payload, err := checkPayload(req.Payload, MaxAsync)
+	if err != nil {
+		return "", err
+	}
+	return e.queue.put(ctx, &item{Function: name, Qualifier: req.Qualifier, Trace: req.Trace, Hops: hops}, payload)
+}
+
+func (q *queue) put(ctx context.Context, it *item, payload []byte) (string, error) {
 	q.mu.Lock()
 	full := q.count >= MaxQueue
 	if !full {
@@ -78,7 +87,7 @@ func (q *queue) put(ctx context.Context, name string, payload []byte, trace stri
 	}
 	now := q.engine.cfg.Now().UTC()
 	f := &fresh{payload: payload, ran: make(chan struct{}), settled: make(chan struct{})}
-	it := &item{ID: newID(), Function: name, Trace: trace, Created: now, Due: now, fresh: f}
+	it.ID, it.Created, it.Due, it.fresh = newID(), now, now, f
 	id, record := it.ID, *it // later changes of it are the runner's
 	q.add(it)
 	// From here on the item is in the queue, which counts it down.
@@ -87,7 +96,7 @@ func (q *queue) put(ctx context.Context, name string, payload []byte, trace stri
 		return id, nil
 	}
 	if err := q.store(ctx, &record, payload); err != nil {
-		return "", fmt.Errorf("queue an event of function %s: %w", name, err)
+		return "", fmt.Errorf("queue an event of function %s: %w", record.Function, err)
 	}
 	q.mu.Lock()
 	it.Parts, f.payload, f.kept = record.Parts, nil, true
@@ -231,7 +240,8 @@ func (q *queue) dispatch() time.Duration {
 		q.ready[it.Function] = append(q.ready[it.Function], it)
 	}
 	for name, list := range q.ready {
-		for len(list) > 0 && q.running[name] < q.engine.cfg.MaxEnvironments {
+		limit := q.limit(name)
+		for len(list) > 0 && q.running[name] < limit {
 			it := list[0]
 			list = list[1:]
 			q.running[name]++
@@ -247,11 +257,26 @@ func (q *queue) dispatch() time.Duration {
 	return max(q.waiting[0].Due.Sub(now), time.Millisecond)
 }
 
+// limit is how many events of a function run at a time. One is tried even when
+// the function is switched off: that it is throttled has to be seen.
+func (q *queue) limit(name string) int {
+	if f, err := q.engine.Get(q.engine.ctx, name); err == nil && f.Reserved != nil {
+		return max(1, *f.Reserved)
+	}
+	return q.engine.cfg.MaxEnvironments
+}
+
 // perform makes one attempt and decides what comes after it.
 func (q *queue) perform(it *item) {
 	e := q.engine
 	again := false
-	err := q.attempt(it)
+	a, err := q.attempt(it)
+	if err == nil {
+		it.Attempt++
+		if lost := q.deliver(it, a, succeeded); lost != nil {
+			q.drop(it, lost.Error())
+		}
+	}
 	kept := it.settle(err == nil)
 	switch {
 	case !kept:
@@ -261,7 +286,7 @@ func (q *queue) perform(it *item) {
 	case e.ctx.Err() != nil:
 		err = nil // still stored: the next engine's
 	default:
-		again, err = q.later(it, err)
+		again, err = q.later(it, a, err)
 	}
 	if err != nil {
 		// The fact stays: at least once. It is tried again with the next start.
@@ -295,34 +320,41 @@ func (q *queue) orphan(it *item) bool {
 // errFunction says that the function itself failed.
 var errFunction = errors.New("the function failed")
 
-func (q *queue) attempt(it *item) error {
+// errAged says that an event is too old to be run, after the server was away.
+var errAged = errors.New("nobody ran it in time")
+
+func (q *queue) attempt(it *item) (a attempt, err error) {
 	e := q.engine
-	f, err := e.Get(e.ctx, it.Function)
-	if err != nil {
-		return err
+	if a.function, err = e.Resolve(e.ctx, it.Function, it.Qualifier); err != nil {
+		return a, err
 	}
-	payload, err := q.payload(e.ctx, it)
-	if err != nil {
-		return err
+	if a.async, _, err = e.async(e.ctx, it.Function, it.Qualifier); err != nil {
+		return a, err
 	}
-	res, err := e.invoke(e.ctx, f, Request{Payload: payload, Trace: it.Trace, RequestID: it.ID}, it.Attempt+1)
-	if err == nil && res.FunctionError != "" {
-		return errFunction
+	if a.payload, err = q.payload(e.ctx, it); err != nil {
+		return a, err
 	}
-	return err
+	if e.cfg.Now().Sub(it.Created) > a.async.age() {
+		return a, errAged
+	}
+	a.result, err = e.invoke(e.ctx, a.function, Request{Payload: a.payload, Trace: it.Trace, RequestID: it.ID, Qualifier: it.Qualifier}, it.Attempt+1)
+	if a.ran = err == nil; a.ran && a.result.FunctionError != "" {
+		return a, errFunction
+	}
+	return a, err
 }
 
 // later stores when to try again, or gives up.
-func (q *queue) later(it *item, cause error) (again bool, err error) {
+func (q *queue) later(it *item, a attempt, cause error) (again bool, err error) {
 	e := q.engine
 	now := e.cfg.Now().UTC()
-	why := ""
+	why, condition := "", ""
 	switch {
 	case strait.KindOf(cause) == strait.NotFound || errors.Is(cause, state.ErrNotFound):
 		why = "the function does not exist any more"
 	case errors.Is(cause, errFunction):
-		if it.Attempt++; it.Attempt >= maxAttempts {
-			why = fmt.Sprintf("it failed %d times", it.Attempt)
+		if it.Attempt++; it.Attempt > a.async.retries() {
+			why, condition = fmt.Sprintf("it failed %d times", it.Attempt), exhausted
 		} else {
 			it.Due = now.Add(e.cfg.Backoff(it.Attempt))
 		}
@@ -330,12 +362,20 @@ func (q *queue) later(it *item, cause error) (again bool, err error) {
 		// Throttles and our own failures do not count as attempts.
 		it.Due = now.Add(min(time.Second<<min(it.Delays, 10), 5*time.Minute))
 		it.Delays++
-		if it.Due.Sub(it.Created) > MaxEventAge {
-			why = "it could not be run for six hours: " + cause.Error()
+	}
+	if age := a.async.age(); why == "" && it.Due.Sub(it.Created) > age {
+		why, condition = fmt.Sprintf("it would be older than %s when it is tried again", age), tooOldNow
+		if !errors.Is(cause, errFunction) {
+			why += ": " + cause.Error()
 		}
 	}
 	if why != "" {
-		e.tell(Event{Function: it.Function, RequestID: it.ID, Trace: it.Trace, Kind: "dropped", Message: "the event was given up: " + why, Attempt: max(it.Attempt, 1)})
+		q.drop(it, "the event was given up: "+why)
+		if condition != "" {
+			if lost := q.deliver(it, a, condition); lost != nil {
+				q.drop(it, lost.Error())
+			}
+		}
 		return false, q.erase(it)
 	}
 	w, err := it.write()
@@ -348,6 +388,11 @@ func (q *queue) later(it *item, cause error) (again bool, err error) {
 		return false, nil
 	}
 	return true, err
+}
+
+// drop tells that something of it is lost.
+func (q *queue) drop(it *item, message string) {
+	q.engine.tell(Event{Function: it.Function, RequestID: it.ID, Trace: it.Trace, Kind: "dropped", Message: message, Attempt: max(it.Attempt, 1)})
 }
 
 func (q *queue) erase(it *item) error {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"strait"
 )
 
 const (
@@ -32,6 +34,7 @@ const (
 // An event is one invocation on its way through an environment.
 type event struct {
 	id, trace     string
+	arn           strait.ARN // as it was invoked
 	payload       []byte
 	clientContext string
 	timeout       time.Duration
@@ -133,7 +136,7 @@ func (v *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(ev.payload)))
 	h.Set("Lambda-Runtime-Aws-Request-Id", ev.id)
 	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(ev.deadline.UnixMilli(), 10))
-	h.Set("Lambda-Runtime-Invoked-Function-Arn", string(v.function.ARN))
+	h.Set("Lambda-Runtime-Invoked-Function-Arn", string(ev.arn))
 	h.Set("Lambda-Runtime-Trace-Id", xrayTrace(ev.id))
 	if ev.clientContext != "" {
 		h.Set("Lambda-Runtime-Client-Context", ev.clientContext)
