@@ -332,3 +332,9 @@ func (e *Engine) sweepZips(ctx context.Context) error {
 	}
 	return nil
 }
+
+// CheckCode judges a zip as Create and UpdateCode do, and keeps nothing.
+func CheckCode(code []byte) error {
+	_, err := readZip(code)
+	return err
+}

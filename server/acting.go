@@ -214,3 +214,26 @@ func firstLine(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
 	return s
 }
+
+// functionSender tells destinations of a function's events, as a session of
+// its execution role, which must be allowed to invoke them.
+type functionSender struct{ s *Server }
+
+// Send is function.Sender.
+func (h functionSender) Send(ctx context.Context, f function.Function, to strait.ARN, payload []byte, trace string, hops int) error {
+	creds, err := h.s.Credentials(ctx, f)
+	if err != nil {
+		return err
+	}
+	session, _, err := h.s.issuer.Open(creds.AccessKeyID, creds.SessionToken)
+	if err != nil {
+		return err
+	}
+	c := api.Caller{Principal: h.s.directory.ForSession(&session), KeyID: creds.AccessKeyID, Session: &session, Trace: trace, Secure: true}
+	_, err = h.s.corridor.Serve(ctx, &c, h.s.lambda.Find("Invoke"), func(in any) error {
+		i := in.(*api.InvokeInput)
+		i.FunctionName, i.Type, i.Payload, i.Hops = string(to), "Event", payload, hops
+		return nil
+	})
+	return err
+}

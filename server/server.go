@@ -199,7 +199,7 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 	s.later(s.logGroups.Close)
 	if s.functions, err = function.Open(ctx, function.Config{
 		Store: s.store, Dir: filepath.Join(s.cfg.Data, "functions"), Now: s.cfg.Now, Log: s.cfg.Log, Credentials: s,
-		Logs: &functionLogs{s: s, traces: map[string]string{}}, Natives: s.natives(), Environment: s.environment, Trust: s.cfg.TrustFunctions, Place: s.cfg.Place, Events: s.functionEvent,
+		Logs: &functionLogs{s: s, traces: map[string]string{}}, Sender: functionSender{s}, Natives: s.natives(), Environment: s.environment, Trust: s.cfg.TrustFunctions, Place: s.cfg.Place, Events: s.functionEvent,
 	}); err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 // layCorridor makes the tables; what engines had left over starts now.
 func (s *Server) layCorridor(context.Context) error {
 	s.sts = api.STS(s.directory, s.issuer, s.cfg.Now)
-	s.lambda = api.Lambda(s.directory, s.authorizer, s.functions)
+	s.lambda = api.Lambda(s.directory, s.authorizer, s.functions, s.objects)
 	s.iotdata = api.IoTData(s.mqtt)
 	s.layObjects()
 	s.iot = api.IoT(s.directory, s.authority, s.rules, s.authorizer, s.cfg.endpoint)
