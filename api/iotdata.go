@@ -115,7 +115,7 @@ func (k dataDesk) publish(ctx context.Context, c Call, in *PublishInput) (*publi
 	if err != nil {
 		return nil, err
 	}
-	wait, err := k.m.publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace, Hops: in.hops, Principal: c.Caller.ID, Properties: properties}, nil)
+	wait, err := k.m.publish(ctx, &broker.Message{Topic: in.Topic, Payload: in.Payload, QoS: qos, Retain: retain, Trace: c.Caller.Trace, Hops: in.hops, Principal: c.Caller.ID, Properties: properties}, nil, nil)
 	if err == nil && wait != nil {
 		err = wait(ctx)
 	}

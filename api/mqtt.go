@@ -75,7 +75,7 @@ type ConnectInput struct {
 	Caller      *Caller           // proven by a signed WebSocket; nil otherwise
 	Secure      bool
 	Domain      string
-	Fail        func() // called when the connection must be closed from here
+	Wake        func(here bool) // as of broker.SessionOptions
 }
 
 // A Connection is one admitted client: it owns its Guard and its session, and
@@ -134,7 +134,7 @@ func (m *MQTT) connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 	if in.Will != nil {
 		in.Will.Publisher = in.ClientID
 	}
-	s, present, err := m.Broker.Connect(ctx, in.ClientID, broker.SessionOptions{Clean: in.Clean, Will: in.Will, V5: in.V5, Expiry: in.Expiry, Receive: in.Receive})
+	s, present, err := m.Broker.Connect(ctx, in.ClientID, broker.SessionOptions{Clean: in.Clean, Will: in.Will, V5: in.V5, Expiry: in.Expiry, Receive: in.Receive, Wake: in.Wake})
 	if err != nil {
 		return nil, false, err
 	}
@@ -383,15 +383,16 @@ func (in *ConnectInput) persistent() bool {
 func hasPrefix(s, prefix string) bool { return len(s) >= len(prefix) && s[:len(prefix)] == prefix }
 
 // Publish takes a message from the client, which the broker owns from then on.
-// When wait is not nil the message is safe once it has returned nil.
-func (c *Connection) Publish(ctx context.Context, m *broker.Message) (wait func(context.Context) error, err error) {
+// When wait is not nil the message is safe once it has returned nil. Those who
+// get it are woken by the caller, who finds them in later, unless that is nil.
+func (c *Connection) Publish(ctx context.Context, m *broker.Message, later *broker.Wakes) (wait func(context.Context) error, err error) {
 	deed := publishing(m) // the broker owns m afterwards
-	wait, err = c.publish(ctx, m)
+	wait, err = c.publish(ctx, m, later)
 	c.meter.count(deed, err)
 	return c.timed(wait), err
 }
 
-func (c *Connection) publish(ctx context.Context, m *broker.Message) (wait func(context.Context) error, err error) {
+func (c *Connection) publish(ctx context.Context, m *broker.Message, later *broker.Wakes) (wait func(context.Context) error, err error) {
 	topic := m.Topic
 	// Whoever was expelled or taken over publishes no more.
 	if err := c.session.Cause(); err != nil {
@@ -422,7 +423,7 @@ func (c *Connection) publish(ctx context.Context, m *broker.Message) (wait func(
 	} else if traced {
 		c.m.Authorizer.Recorder.Event(trace, m.Publisher, "Publish", "no rule matches the topic "+topic, false)
 	}
-	return c.m.publish(ctx, m, &c.shadows)
+	return c.m.publish(ctx, m, &c.shadows, later)
 }
 
 // first tells whether this is the first message to topic on this connection
@@ -528,12 +529,12 @@ func (c *Connection) Unsubscribe(ctx context.Context, filters []string) (refused
 // SetExpiry changes how long a session of MQTT 5 outlives its connection.
 func (c *Connection) SetExpiry(d time.Duration) { c.session.SetExpiry(d) }
 
-// Next waits for messages and returns those that the client may receive. It
-// is asked for each one now, as it goes on the wire, and not when it was
+// Next returns what there is of messages that the client may receive, without
+// waiting. It is asked for each one now, as it goes on the wire, and not when it was
 // queued: a session that was wide and is resumed narrow gets only what the
 // narrow one may.
 func (c *Connection) Next(ctx context.Context, buf []broker.Delivery) ([]broker.Delivery, error) {
-	ds, err := c.session.Next(ctx, buf, c.admit)
+	ds, err := c.session.Take(ctx, buf, c.admit)
 	c.carried(ds)
 	return ds, err
 }

@@ -99,9 +99,9 @@ func (f *inFlight) end(thing string) {
 // for a shadow, has that answered. The wait is over when what the request did,
 // and its answer, is durable. under counts the requests of a connection; it is
 // nil for publishers that have none.
-func (m *MQTT) publish(ctx context.Context, msg *broker.Message, under *inFlight) (func(context.Context) error, error) {
+func (m *MQTT) publish(ctx context.Context, msg *broker.Message, under *inFlight, later *broker.Wakes) (func(context.Context) error, error) {
 	r, isRequest := shadowTopic(msg.Topic)
-	wait, err := m.Broker.Publish(ctx, msg)
+	wait, err := m.Broker.PublishLater(ctx, msg, later)
 	if err != nil || !isRequest {
 		return wait, err
 	}

@@ -137,21 +137,32 @@ func (b *Broker) Depth() (d Depth) {
 // "qos", "payload"), strait.Limit ("retained messages") or ErrClosed; then
 // nobody got it.
 func (b *Broker) Publish(ctx context.Context, m *Message) (wait func(context.Context) error, err error) {
+	return b.PublishLater(ctx, m, nil)
+}
+
+// PublishLater is Publish, except that those who receive the message are not
+// woken but added to later, unless that is nil: the caller wakes them when it
+// has published what it has at this moment.
+func (b *Broker) PublishLater(ctx context.Context, m *Message, later *Wakes) (wait func(context.Context) error, err error) {
 	if err := b.check(m); err != nil {
 		return nil, err
 	}
 	if b.closed.Load() {
 		return nil, ErrClosed
 	}
-	return b.publish(ctx, m)
+	return b.publish(ctx, m, later)
 }
 
-func (b *Broker) publish(ctx context.Context, m *Message) (wait func(context.Context) error, err error) {
+func (b *Broker) publish(ctx context.Context, m *Message, later *Wakes) (wait func(context.Context) error, err error) {
 	if m.Time.IsZero() {
 		m.Time = b.c.Now()
 	}
 	// 1. Do not run away from the store.
-	if b.held.Load() > b.c.Limits.HeldBytes {
+	behind := b.held.Load() > b.c.Limits.HeldBytes
+	if later != nil && (behind || b.journal.waiting.Load() > journalRoom) {
+		later.call() // nobody waits for us while we wait for them
+	}
+	if behind {
 		if err := b.slow(ctx); err != nil {
 			return nil, err
 		}
@@ -170,7 +181,7 @@ func (b *Broker) publish(ctx context.Context, m *Message) (wait func(context.Con
 	}
 	// 3. Deliver it.
 	var queued *flush
-	if puts := b.deliver(m); len(puts) > 0 {
+	if puts := b.deliver(m, later); len(puts) > 0 {
 		queued = b.journal.put(puts...)
 	}
 	// 4. Tell the rules.
@@ -222,7 +233,7 @@ func (b *Broker) check(m *Message) error {
 }
 
 // deliver queues m for its subscribers and returns what must be stored.
-func (b *Broker) deliver(m *Message) (puts []*stored) {
+func (b *Broker) deliver(m *Message, later *Wakes) (puts []*stored) {
 	if m.Topic[0] == '$' && strings.HasPrefix(m.Topic, rulePrefix) {
 		return nil // Basic Ingest: rules only, nobody subscribes to it
 	}
@@ -239,7 +250,8 @@ func (b *Broker) deliver(m *Message) (puts []*stored) {
 			continue
 		}
 		qos := min(m.QoS, s.options.qos())
-		st, fits := s.box.append(m, qos, m.Retain && s.options&retainAsPublished != 0, &b.c.Limits)
+		st, wake, fits := s.box.append(m, qos, m.Retain && s.options&retainAsPublished != 0, &b.c.Limits)
+		wake.ring(later)
 		if !fits {
 			b.drop(s.box, m, qos)
 		}

@@ -33,7 +33,7 @@ func (b *Broker) Connect(ctx context.Context, clientID string, o SessionOptions)
 			return nil, false, strait.Errorf(strait.KindOf(err), "will", "the will is refused: %w", err)
 		}
 	}
-	s = &Session{b: b, will: o.Will, done: make(chan struct{}), wake: make(chan struct{}, 1), window: b.c.Limits.InFlight}
+	s = &Session{b: b, will: o.Will, done: make(chan struct{}), alarm: newAlarm(o.Wake), window: b.c.Limits.InFlight}
 	if o.Receive > 0 {
 		s.window = min(s.window, o.Receive)
 	}
@@ -153,6 +153,7 @@ func (b *Broker) end(x *mailbox, s *Session, cause EndCause) (will *Message, end
 	x.detach()
 	kept := x.persistent && b.expiry(x) > 0
 	x.rd.Unlock()
+	owner.alarm.ring(nil)
 
 	if kept {
 		b.remember(x, b.c.Now())
@@ -171,7 +172,7 @@ func (b *Broker) publishWill(will *Message) {
 		return
 	}
 	will.Time = time.Time{} // its time is when it is published
-	if _, err := b.publish(context.Background(), will); err != nil {
+	if _, err := b.publish(context.Background(), will, nil); err != nil {
 		b.c.Log.Error("a will could not be published", "client", will.Publisher, "topic", will.Topic, "err", err)
 	}
 }

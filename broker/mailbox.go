@@ -29,8 +29,8 @@ type mailbox struct {
 	kept   tally  // stored messages: waiting and in flight
 	memory tally  // what is in memory only: waiting and in flight
 	drops  uint64
-	gone   bool          // forgotten; takes no more messages
-	wake   chan struct{} // of the session connected
+	gone   bool   // forgotten; takes no more messages
+	alarm  *alarm // of the session connected
 
 	rd       sync.Mutex
 	owner    *Session // nil while nobody is connected
@@ -68,21 +68,21 @@ func (t *tally) add(bytes int)                  { t.n++; t.bytes += int64(bytes)
 func (t *tally) sub(o tally)                    { t.n -= o.n; t.bytes -= o.bytes }
 func (t tally) full(n int, b int64, m int) bool { return t.n >= n || t.bytes+int64(m) > b }
 
-// append queues m and wakes the reader. It returns the stored message that the
-// journal must be told of, or nil, and false when there was no room.
-func (x *mailbox) append(m *Message, qos byte, retained bool, l *Limits) (st *stored, fits bool) {
+// append queues m. It returns the stored message that the journal must be told
+// of, or nil, whom to wake, or nil, and false when there was no room.
+func (x *mailbox) append(m *Message, qos byte, retained bool, l *Limits) (st *stored, wake *alarm, fits bool) {
 	n := size(m)
 	x.mu.Lock()
 	if x.gone || !x.online.Load() && (qos == 0 || !x.persistent || m.direct != nil) {
 		x.mu.Unlock()
-		return nil, true // QoS 0 is not for those who are away
+		return nil, nil, true // QoS 0 is not for those who are away
 	}
 	s := slot{qos: qos, retained: retained}
 	if qos > 0 && x.persistent && m.direct == nil {
 		if x.kept.full(l.QueueMessages, l.QueueBytes, n) {
 			x.drops++
 			x.mu.Unlock()
-			return nil, false
+			return nil, nil, false
 		}
 		x.seq++
 		st = &stored{box: x, seq: x.seq, size: n, retained: retained}
@@ -94,20 +94,18 @@ func (x *mailbox) append(m *Message, qos byte, retained bool, l *Limits) (st *st
 		if x.memory.full(l.QueueMessages, l.MemoryBytes, n) || x.memory.bytes > heldShare && x.held.Load() > l.HeldBytes {
 			x.drops++
 			x.mu.Unlock()
-			return nil, false
+			return nil, nil, false
 		}
 		s.msg = m
 		x.memory.add(n)
 		x.held.Add(int64(n))
 	}
-	first := len(x.in) == 0
-	x.in = append(x.in, s)
-	wake := x.wake
-	x.mu.Unlock()
-	if first && wake != nil {
-		poke(wake)
+	if len(x.in) == 0 {
+		wake = x.alarm
 	}
-	return st, true
+	x.in = append(x.in, s)
+	x.mu.Unlock()
+	return st, wake, true
 }
 
 // dropped returns how many messages the mailbox had no room for.
@@ -137,7 +135,7 @@ func (x *mailbox) attach(s *Session) {
 	x.lastID = 0
 	x.mu.Lock()
 	s.replay.begin(s.b.c.Limits.ReplayRate, x.seq)
-	x.wake = s.wake
+	x.alarm = s.alarm
 	x.online.Store(true)
 	x.mu.Unlock()
 }
@@ -155,7 +153,7 @@ func (x *mailbox) detach() {
 	back = append(back, x.out[x.head:]...)
 	x.mu.Lock()
 	x.online.Store(false)
-	x.wake = nil
+	x.alarm = nil
 	back = append(back, x.in...)
 	back = slices.DeleteFunc(back, func(s slot) bool { return s.stored == nil })
 	// Sequence numbers were given in the order of the queue.

@@ -115,9 +115,11 @@ func (b *Broker) Direct(ctx context.Context, clientID string, m *Message) error 
 		m.Time = b.c.Now()
 	}
 	m.direct = make(chan error, 1)
-	if _, fits := x.append(m, m.QoS, false, &b.c.Limits); !fits {
+	_, wake, fits := x.append(m, m.QoS, false, &b.c.Limits)
+	if !fits {
 		return strait.Errorf(strait.Limit, "queue", "the client %s has too many messages waiting", clientID)
 	}
+	wake.ring(nil)
 	b.published.Add(1)
 	select {
 	case err := <-m.direct:

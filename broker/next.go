@@ -21,23 +21,16 @@ import (
 // ctx's, or strait.Unavailable when a message cannot be read back; in that
 // case it stays in the queue.
 func (s *Session) Next(ctx context.Context, buf []Delivery, admit func(*Message) bool) ([]Delivery, error) {
-	if admit == nil {
-		return nil, strait.Errorf(strait.Internal, "session", "nobody decides what the session may receive")
-	}
 	if cap(buf) == 0 {
 		buf = make([]Delivery, 0, 32)
 	}
 	for {
-		got, err := s.take(ctx, buf[:0], admit)
-		if err != nil {
-			return nil, err
-		}
-		if len(got) > 0 {
-			s.b.delivered.Add(uint64(len(got)))
-			return got, nil
+		got, err := s.Take(ctx, buf, admit)
+		if err != nil || len(got) > 0 {
+			return got, err
 		}
 		select {
-		case <-s.wake:
+		case <-s.alarm.c:
 		case <-s.done:
 			return nil, s.cause
 		case <-ctx.Done():
@@ -46,7 +39,23 @@ func (s *Session) Next(ctx context.Context, buf []Delivery, admit func(*Message)
 	}
 }
 
-// take is Next without waiting.
+// Take is Next without waiting: it returns nothing when there is nothing, and
+// SessionOptions.Wake is called when that changes.
+func (s *Session) Take(ctx context.Context, buf []Delivery, admit func(*Message) bool) ([]Delivery, error) {
+	if admit == nil {
+		return nil, strait.Errorf(strait.Internal, "session", "nobody decides what the session may receive")
+	}
+	got, err := s.take(ctx, buf[:0], admit)
+	if err != nil {
+		return nil, err
+	}
+	if len(got) > 0 {
+		s.b.delivered.Add(uint64(len(got)))
+	}
+	return got, nil
+}
+
+// take is Take after the question of admit.
 func (s *Session) take(ctx context.Context, buf []Delivery, admit func(*Message) bool) ([]Delivery, error) {
 	x := s.box
 	var done freed
@@ -91,7 +100,7 @@ func (s *Session) take(ctx context.Context, buf []Delivery, admit func(*Message)
 			continue
 		}
 		if d := s.replay.wait(&sl); d > 0 {
-			time.AfterFunc(d, func() { poke(s.wake) })
+			time.AfterFunc(d, func() { s.alarm.ring(nil) })
 			break
 		}
 		d := Delivery{Message: m, QoS: sl.qos, Dup: sl.sent, Retain: sl.retained}

@@ -34,6 +34,13 @@ type SessionOptions struct {
 	// Receive is how many QoS 1 messages the client takes unacknowledged, if
 	// that is less than Limits.InFlight; 0 when it did not say.
 	Receive int
+	// Wake is called when there may be something for Session.Take after it
+	// returned nothing, so that nobody has to wait in Session.Next; also before
+	// Connect has returned, and when the session ends. It is not called for what
+	// an Ack makes possible. It must not block. here says that the goroutine of
+	// the caller has time: what is to be done may be done in it, if that cannot
+	// block either. nil when Next is used.
+	Wake func(here bool)
 }
 
 // persistent tells whether something is kept when the client has gone.
@@ -54,10 +61,10 @@ type EndCause struct {
 // but End returns its cause. Next must not be called by two goroutines at
 // once; everything else may be called at any time.
 type Session struct {
-	b    *Broker
-	box  *mailbox
-	will *Message
-	wake chan struct{} // capacity 1: there may be something for Next
+	b     *Broker
+	box   *mailbox
+	will  *Message
+	alarm *alarm // there may be something for Next, or Take
 
 	window int    // QoS 1 messages that may be in flight
 	replay replay // of what was queued before
@@ -197,7 +204,8 @@ func (s *Session) kept(ctx context.Context, sub Subscription) (*flush, error) {
 		return nil, err
 	}
 	qos := min(m.QoS, sub.QoS)
-	st, fits := s.box.append(m, qos, true, &s.b.c.Limits)
+	st, wake, fits := s.box.append(m, qos, true, &s.b.c.Limits)
+	wake.ring(nil)
 	if !fits {
 		s.b.drop(s.box, m, qos)
 	}
@@ -262,7 +270,9 @@ func (s *Session) Ack(_ context.Context, packetID uint16) error {
 	f.add(x, sl)
 	x.free(f)
 	if len(x.inflight) == s.window-1 {
-		poke(s.wake) // Next may be waiting for room in the window
+		if c := s.alarm.c; c != nil {
+			poke(c) // Next may be waiting for room in the window
+		}
 	}
 	return nil
 }

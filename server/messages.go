@@ -15,7 +15,7 @@ type connector struct{ m *api.MQTT }
 
 // Connect is mqtt.Connector.
 func (k connector) Connect(ctx context.Context, c mqtt.Connect) (mqtt.Conn, bool, error) {
-	in := api.ConnectInput{ClientID: c.ClientID, Clean: c.Clean, V5: c.V5, Expiry: c.Expiry, Receive: c.Receive, Addr: c.Peer.Addr, Local: c.Peer.Local, KeepAlive: c.KeepAlive, Certificate: c.Peer.Certificate, Secure: c.Peer.TLS != nil}
+	in := api.ConnectInput{ClientID: c.ClientID, Clean: c.Clean, V5: c.V5, Expiry: c.Expiry, Receive: c.Receive, Addr: c.Peer.Addr, Wake: c.Wake, Local: c.Peer.Local, KeepAlive: c.KeepAlive, Certificate: c.Peer.Certificate, Secure: c.Peer.TLS != nil}
 	if c.Peer.TLS != nil {
 		in.Domain = c.Peer.TLS.ServerName
 	}
@@ -47,8 +47,8 @@ type connection struct {
 	buf []broker.Delivery
 }
 
-func (c *connection) Publish(ctx context.Context, m mqtt.Message) (func(context.Context) error, error) {
-	return c.c.Publish(ctx, message(&m))
+func (c *connection) Publish(ctx context.Context, m mqtt.Message, later *mqtt.Wakes) (func(context.Context) error, error) {
+	return c.c.Publish(ctx, message(&m), (*broker.Wakes)(later))
 }
 
 func (c *connection) Subscribe(ctx context.Context, subs []mqtt.Subscription) ([]error, error) {

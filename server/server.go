@@ -250,7 +250,7 @@ func (s *Server) serve(ctx context.Context) error {
 		return err
 	}
 	for _, l := range s.listeners.mqtt {
-		s.work.Go(func() { s.report(messages.Serve(s.ctx, tls.NewListener(l, deviceTLS(cert)))) })
+		s.work.Go(func() { s.report(messages.Serve(s.ctx, tls.NewListener(mqtt.Listener(l), deviceTLS(cert)))) })
 	}
 	for _, l := range s.listeners.https {
 		s.serveWeb(tls.NewListener(l, webTLS(cert)), web, messages)

@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -16,10 +15,6 @@ import (
 
 	"strait/door/mqtt/packet"
 )
-
-// readBuffer is what every connection holds for reading; longer packets are
-// read past it.
-const readBuffer = 4 << 10
 
 // A refusal is a CONNECT that was understood and turned down.
 type refusal struct {
@@ -45,8 +40,8 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 	}
 
 	// 2. What the client says.
-	alive := &aliveReader{nc: nc}
-	in := packet.NewReader(bufio.NewReaderSize(alive, readBuffer), limits.Packet)
+	from := &input{nc: nc}
+	in := packet.NewReader(from, limits.Packet)
 	if err := nc.SetDeadline(time.Now().Add(limits.Connect)); err != nil {
 		return nil, err
 	}
@@ -60,6 +55,8 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 	}
 
 	// 3. What the floor below says to that.
+	cl := newClient()
+	c.Wake = cl.wake
 	bounded, cancel := context.WithTimeout(ctx, limits.Connect)
 	conn, present, err := s.Connector.Connect(bounded, c)
 	cancel()
@@ -71,7 +68,8 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 	// From here on conn is open: nothing may fail before client.run, which
 	// closes it.
 	_ = nc.SetDeadline(time.Time{})
-	alive.keep(c.KeepAlive)
+	from.keep(c.KeepAlive)
+	from.before = cl.drained
 	out := newWriter(nc, limits.Write)
 	// MQTT 3.1 has no session present flag; the bit is reserved there.
 	ack := &packet.Connack{SessionPresent: present && said.Version != packet.V31}
@@ -79,14 +77,23 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 		ack.V5, ack.Props = true, welcome(&c, limits)
 		out.speak5(said.Props, limits)
 	}
+	out.rouse = func() { cl.rouse(false) }
 	out.send(ack)
-	return &client{
-		limits: limits, nc: nc, in: in, out: out, conn: conn,
-		v5: c.V5, kept: c.Expiry > 0, reasons: !s.HideReasons && !(said.Props.Has(packet.RequestProblem) && said.Props.RequestProblem == 0),
-		log:       s.log().With("client", c.ClientID, "addr", peer.Addr),
-		slots:     make(chan struct{}, limits.Inflight),
-		publishes: newRate(limits.Publishes), bytes: newRate(limits.Bytes),
-	}, nil
+	cl.limits, cl.nc, cl.input, cl.in, cl.out, cl.conn = limits, nc, from, in, out, conn
+	cl.v5, cl.kept, cl.quick = c.V5, c.Expiry > 0, !c.kept()
+	cl.reasons = !s.HideReasons && !(said.Props.Has(packet.RequestProblem) && said.Props.RequestProblem == 0)
+	cl.log = s.log().With("client", c.ClientID, "addr", peer.Addr)
+	cl.slots = make(chan struct{}, limits.Inflight)
+	cl.publishes, cl.bytes = newRate(limits.Publishes), newRate(limits.Bytes)
+	return cl, nil
+}
+
+// kept tells whether the session outlives the connection.
+func (c *Connect) kept() bool {
+	if c.V5 {
+		return c.Expiry > 0
+	}
+	return !c.Clean
 }
 
 // refuse tells a client of MQTT 5 why it is turned down, and returns the refusal.
@@ -233,33 +240,4 @@ func newUUID() string {
 	_, _ = io.ReadFull(rand.Reader, b[:]) // it never fails; the process ends first
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-// An aliveReader reads from a connection and moves its read deadline on with
-// each read: a client that is silent for one and a half times its keep-alive
-// makes it fail with os.ErrDeadlineExceeded.
-type aliveReader struct {
-	nc      net.Conn
-	silence time.Duration // 0: the deadline is left alone
-	slack   time.Duration
-	moved   time.Time
-}
-
-func (r *aliveReader) keep(alive time.Duration) {
-	r.silence = alive + alive/2
-	r.slack = min(time.Second, alive/16)
-}
-
-func (r *aliveReader) Read(p []byte) (int, error) {
-	if r.silence > 0 {
-		// Moving a deadline costs more than looking at the clock, so it is
-		// set a little later and then left alone for as long.
-		if now := time.Now(); now.Sub(r.moved) >= r.slack {
-			if err := r.nc.SetReadDeadline(now.Add(r.silence + r.slack)); err != nil {
-				return 0, err
-			}
-			r.moved = now
-		}
-	}
-	return r.nc.Read(p)
 }

@@ -19,12 +19,13 @@ import (
 // closeTime is what a Conn has for closing.
 const closeTime = 10 * time.Second
 
-// A client is one admitted connection. Its life has up to five goroutines: run
-// reads, the writer writes, deliver fetches what comes, acknowledge (when
-// something must be waited for) sends PUBACKs, and watch ends them all.
+// A client is one admitted connection. Its life has one goroutine as long as
+// nothing happens: run reads. The pump writes when there is something to write,
+// and acknowledge, when something must be waited for, sends PUBACKs.
 type client struct {
 	limits Limits
 	nc     net.Conn
+	input  *input
 	in     *packet.Reader
 	out    *writer
 	conn   Conn
@@ -32,17 +33,31 @@ type client struct {
 
 	v5      bool
 	kept    bool // in MQTT 5: the session was to outlive the connection
+	quick   bool // Next never waits: the pump may be run by others
 	reasons bool // reason strings are sent
 	topics  aliases
 	// Quotas, nil for none.
 	publishes *rate
 	bytes     *rate
 
+	ctx    context.Context // ends with the connection; for the pump
 	cancel context.CancelFunc
 	once   sync.Once
 	why    Reason // after cancel
 	cause  error
 	other  bool // the other side had ended the connection then
+
+	begun    atomic.Bool // what is above and below is set
+	state    atomic.Uint32
+	pump     pump
+	spawn    func()        // runs the pump, for a goroutine
+	gone     chan struct{} // closed when the pump will never run again
+	finished chan struct{} // closed when the socket is
+
+	// Of the reader, until the client says nothing for a moment.
+	later   Wakes // whom it has sent something
+	handled int   // how many messages it has sent
+	acked   bool  // it has acknowledged something
 
 	slots   chan struct{} // one taken for each inbound message that is not safe yet
 	queue   chan unacked  // these messages, in order; made when there is the first
@@ -58,23 +73,25 @@ type unacked struct {
 	refused  error                       // in MQTT 5: what the PUBACK says
 }
 
+// newClient returns a client that waits for its Conn; its wake may be called.
+func newClient() *client {
+	c := &client{gone: make(chan struct{}), finished: make(chan struct{})}
+	c.spawn = func() { c.run1(false) }
+	c.state.Store(running)
+	return c
+}
+
 // run serves the client until it ends; then nothing of it runs any more and
 // its Conn has been closed.
 func (c *client) run(ctx context.Context) {
-	ctx, c.cancel = context.WithCancel(ctx)
-	var written sync.WaitGroup
-	written.Go(func() {
-		if err := c.out.run(); err != nil {
-			c.end(Lost, err)
-		}
-	})
-	c.workers.Go(func() { c.deliver(ctx) })
-	c.workers.Go(func() { c.watch(ctx, &written) })
+	c.begin(ctx)
 	c.log.Debug("mqtt: connected")
 
-	err := c.read(ctx)
+	err := c.read(c.ctx)
+	c.drained(true)
 	c.end(c.reason(err), err)
 	c.close()
+	<-c.finished
 	c.workers.Wait()
 
 	level := slog.LevelDebug
@@ -98,21 +115,6 @@ func (c *client) end(why Reason, cause error) {
 		}
 		c.cancel()
 	})
-}
-
-// watch waits for the end, from whichever side, and closes the socket; that
-// makes the reader return. What was taken for writing is still written, unless
-// the other side ended the connection: a certificate that was revoked gets
-// nothing more.
-func (c *client) watch(ctx context.Context, written *sync.WaitGroup) {
-	select {
-	case <-ctx.Done():
-	case <-c.conn.Done():
-	}
-	c.end(Ended, nil)
-	c.out.end(!c.other, c.farewell())
-	written.Wait()
-	_ = c.nc.Close()
 }
 
 // farewell returns the DISCONNECT that tells a client of MQTT 5 why it ends,
@@ -143,36 +145,6 @@ func (c *client) close() {
 		return
 	}
 	c.conn.Close(ctx, c.why.Clean())
-}
-
-// deliver carries what Next gives to the writer.
-func (c *client) deliver(ctx context.Context) {
-	const few, many = 8, 128
-	buf := make([]Delivery, 0, few)
-	for {
-		ds, err := c.conn.Next(ctx, buf)
-		if err != nil {
-			err = c.failed("next", err)
-			c.end(c.reason(err), err)
-			return
-		}
-		c.slow(ctx, ds)
-		left, ok := c.out.deliver(ds)
-		if len(left) > 0 {
-			c.log.Warn("mqtt: left out deliveries that the client cannot take", "count", len(left))
-			if err := c.waive(ctx, left); err != nil {
-				c.end(c.reason(err), err)
-				return
-			}
-		}
-		if !ok {
-			return
-		}
-		clear(ds) // the messages are not to be held while Next waits
-		if len(ds) == cap(buf) && cap(buf) < many {
-			buf = make([]Delivery, 0, 2*cap(buf))
-		}
-	}
 }
 
 // slow waits until the quotas, if there are any, admit ds.

@@ -38,11 +38,13 @@ func (c *client) read(ctx context.Context) error {
 func (c *client) handle(ctx context.Context, p packet.Packet) error {
 	switch p := p.(type) {
 	case *packet.Publish:
+		c.handled++
 		return c.publish(ctx, p)
 	case *packet.Ack:
 		if p.Kind != packet.TypePuback {
 			break
 		}
+		c.acked = true
 		err := c.conn.Ack(ctx, p.PacketID)
 		if err != nil && strait.KindOf(err) != strait.NotFound {
 			return c.failed("acknowledge", err)
@@ -116,7 +118,10 @@ func (c *client) publish(ctx context.Context, p *packet.Publish) error {
 		c.tellQoS2("publish to " + p.Topic)
 		return nil
 	}
-	c.bytes.wait(ctx, len(m.Topic)+len(m.Payload))
+	if c.bytes != nil {
+		c.drained(true)
+		c.bytes.wait(ctx, len(m.Topic)+len(m.Payload))
+	}
 	if p.QoS == 0 {
 		_, err := c.hand(ctx, m, p.Props)
 		return c.published(err, &m)
@@ -130,6 +135,7 @@ func (c *client) publish(ctx context.Context, p *packet.Publish) error {
 		if c.v5 {
 			return coded(codeReceiveMaximum, "more than %d messages at once", c.limits.Inflight)
 		}
+		c.drained(true)
 		select {
 		case c.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -168,7 +174,7 @@ func (c *client) hand(ctx context.Context, m Message, ps *packet.Properties) (wa
 	if m.Properties, err = c.limits.properties(ps); err != nil {
 		return nil, err
 	}
-	return c.conn.Publish(ctx, m)
+	return c.conn.Publish(ctx, m, &c.later)
 }
 
 // published says what an error of hand means for the connection: nil when it
@@ -238,7 +244,8 @@ func (c *client) acknowledge(ctx context.Context) {
 		if c.puback(m.packetID, m.refused) != nil {
 			return
 		}
-		c.waiting.Add(-1)
+		// What waits next may take its time, so this one goes out now.
+		c.rouse(c.waiting.Add(-1) == 0)
 	}
 }
 
@@ -266,6 +273,7 @@ func (c *client) subscribe(ctx context.Context, p *packet.Subscribe) error {
 		subs[i] = Subscription{Filter: s.Filter, QoS: s.QoS, NoLocal: s.NoLocal, RetainAsPublished: s.RetainAsPublished, Retained: s.RetainHandling}
 	}
 	id := p.PacketID
+	c.drained(true)
 	refused, err := c.conn.Subscribe(ctx, subs)
 	if err != nil {
 		return c.failed("subscribe", err)
@@ -316,6 +324,7 @@ func (c *client) unsubscribe(ctx context.Context, p *packet.Unsubscribe) error {
 	if err := c.limits.users(p.Props); err != nil {
 		return err
 	}
+	c.drained(true)
 	refused, err := c.conn.Unsubscribe(ctx, p.Filters)
 	if err != nil {
 		return c.failed("unsubscribe", err)

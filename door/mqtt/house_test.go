@@ -59,7 +59,7 @@ func open(t *testing.T, limits mqtt.Limits) *house {
 	h.addr = l.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- h.server.Serve(ctx, l) }()
+	go func() { served <- h.server.Serve(ctx, mqtt.Listener(l)) }()
 	t.Cleanup(func() {
 		stop()
 		select {
@@ -85,7 +85,7 @@ func (h *house) Connect(ctx context.Context, c mqtt.Connect) (mqtt.Conn, bool, e
 	if c.ClientID == "nobody" {
 		return nil, false, strait.Errorf(strait.Denied, "connect", "nobody may not connect")
 	}
-	o := broker.SessionOptions{Clean: c.Clean, V5: c.V5, Expiry: c.Expiry, Receive: c.Receive}
+	o := broker.SessionOptions{Clean: c.Clean, V5: c.V5, Expiry: c.Expiry, Receive: c.Receive, Wake: c.Wake}
 	if w := c.Will; w != nil {
 		if err := judge(w.Topic); err != nil {
 			return nil, false, err
@@ -137,11 +137,11 @@ func judge(name string) error {
 	return nil
 }
 
-func (g *guest) Publish(ctx context.Context, m mqtt.Message) (func(context.Context) error, error) {
+func (g *guest) Publish(ctx context.Context, m mqtt.Message, later *mqtt.Wakes) (func(context.Context) error, error) {
 	if err := judge(m.Topic); err != nil {
 		return nil, err
 	}
-	wait, err := g.h.broker.Publish(ctx, message(m, g.s.ClientID()))
+	wait, err := g.h.broker.PublishLater(ctx, message(m, g.s.ClientID()), (*broker.Wakes)(later))
 	g.h.mu.Lock()
 	defer g.h.mu.Unlock()
 	if g.h.safe != nil {
@@ -209,7 +209,7 @@ func (g *guest) End(ctx context.Context, why mqtt.Reason) {
 }
 
 func (g *guest) Next(ctx context.Context, buf []mqtt.Delivery) ([]mqtt.Delivery, error) {
-	ds, err := g.s.Next(ctx, make([]broker.Delivery, 0, cap(buf)), func(m *broker.Message) bool { return true })
+	ds, err := g.s.Take(ctx, make([]broker.Delivery, 0, cap(buf)), func(m *broker.Message) bool { return true })
 	buf = buf[:0]
 	for _, d := range ds {
 		left, _ := d.Remaining(time.Now())

@@ -55,7 +55,16 @@ type Connect struct {
 	Username string
 	Will     *Will // nil when there is none
 	Peer     Peer
+	// Wake is to be called when Next may have something after it returned
+	// nothing, or Done is closed; also before Connect has returned. It does not
+	// block. here says that the caller's goroutine has time for what is to be
+	// done then, which does not block either.
+	Wake func(here bool)
 }
+
+// Wakes are whom a message was queued for, each by its Connect.Wake. They must be
+// called soon.
+type Wakes []func(here bool)
 
 // A Peer is the other end of a connection, as far as the wire tells.
 type Peer struct {
@@ -123,9 +132,9 @@ type Delivery struct {
 }
 
 // A Conn is one admitted connection with its session. The door calls Publish,
-// Subscribe, Unsubscribe and Ack from one goroutine, Next from another, and
-// the functions that Publish returned from a third, in order. Their contexts
-// end with the connection, and they must return then.
+// Subscribe, Unsubscribe and Ack from one goroutine, Next from any but never
+// twice at a time, and the functions that Publish returned from another, in
+// order. Their contexts end with the connection, and they must return then.
 type Conn interface {
 	// Publish takes a message. When wait is not nil, the message is safe once
 	// wait has returned nil; the PUBACK goes out then, in the order of the
@@ -133,8 +142,10 @@ type Conn interface {
 	// wait is not called for QoS 0. An error of kind strait.Limit drops the
 	// message: no PUBACK, and the connection lives on. Any other error, also
 	// of wait, closes the connection; in MQTT 5 Denied, Invalid and TooLarge
-	// are told in the PUBACK, and the connection lives on.
-	Publish(ctx context.Context, m Message) (wait func(context.Context) error, err error)
+	// are told in the PUBACK, and the connection lives on. Whom it does not
+	// wake it adds to later; they are woken when the client has nothing more
+	// to say at this moment.
+	Publish(ctx context.Context, m Message, later *Wakes) (wait func(context.Context) error, err error)
 
 	// Subscribe grants filters. refused is nil when all of them were, else it
 	// has one error for each that was not. In MQTT 3.1.1 one of another kind
@@ -146,9 +157,11 @@ type Conn interface {
 	// it returns is as for Subscribe.
 	Unsubscribe(ctx context.Context, filters []string) (refused []error, err error)
 
-	// Next blocks until something may be put on the wire, and returns it in
-	// buf[:0], at most cap(buf). The door has written or dropped it before it
-	// calls again. An error closes the connection.
+	// Next returns what may be put on the wire in buf[:0], at most cap(buf),
+	// and nothing when there is nothing at this moment: then it is called again
+	// after Connect.Wake, and after Ack. The door has copied or dropped it
+	// before it calls again. It must not wait for anybody when the session ends
+	// with its connection. An error closes the connection.
 	Next(ctx context.Context, buf []Delivery) ([]Delivery, error)
 
 	// Ack tells that the client has acknowledged a delivery of QoS 1, or can

@@ -1,7 +1,6 @@
 package packet
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,7 @@ const trusted = 32 << 10
 
 // A Reader reads packets from a stream. It is for one goroutine.
 type Reader struct {
-	r *bufio.Reader
+	r Source
 	// Max is the largest remaining length accepted, in bytes.
 	Max int
 	// Version is what the connection speaks; ReadConnect sets it.
@@ -25,9 +24,15 @@ type Reader struct {
 	empty   Empty
 }
 
+// A Source is what packets are read from, such as a *bufio.Reader.
+type Source interface {
+	io.Reader
+	io.ByteReader
+}
+
 // NewReader returns a Reader of r whose packets have at most max bytes after
 // their fixed header.
-func NewReader(r *bufio.Reader, max int) *Reader { return &Reader{r: r, Max: max} }
+func NewReader(r Source, max int) *Reader { return &Reader{r: r, Max: max} }
 
 // ReadConnect reads the first packet, which must be a CONNECT; of any other it
 // reads no more than the first byte. A CONNECT of another protocol or level

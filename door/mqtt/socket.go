@@ -1,0 +1,132 @@
+package mqtt
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// Listener makes a TCP listener's connections such that writing to them need
+// not block; it goes below a TLS listener, if there is one. Server.Serve works
+// without it, but a connection then needs a goroutine to be written to.
+func Listener(l net.Listener) net.Listener { return listener{l} }
+
+type listener struct{ net.Listener }
+
+func (l listener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if t, ok := nc.(*net.TCPConn); ok && err == nil {
+		return newSocket(t), nil
+	}
+	return nc, err
+}
+
+// A socket is a TCP connection that can be told to take what the kernel does
+// not take at this moment, so that Write returns at once. What is left over is
+// bounded by what its writer writes before it looks: see writer.flush.
+type socket struct {
+	*net.TCPConn
+	raw syscall.RawConn
+
+	mu   sync.Mutex
+	lazy bool
+	left []byte // what the kernel has not taken
+	// Of the attempt under way; in the struct so that it costs no allocation.
+	try   func(fd uintptr) bool
+	bytes []byte
+	took  int
+	err   error
+}
+
+func newSocket(t *net.TCPConn) net.Conn {
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return t
+	}
+	s := &socket{TCPConn: t, raw: raw}
+	s.try = s.attempt
+	return s
+}
+
+// socketOf returns the socket under nc, nil when there is none.
+func socketOf(nc net.Conn) *socket {
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = t.NetConn()
+	}
+	s, _ := nc.(*socket)
+	return s
+}
+
+// attempt writes what it can. It is true always: who calls it does not wait.
+func (s *socket) attempt(fd uintptr) bool {
+	for s.took, s.err = 0, nil; s.took < len(s.bytes); {
+		n, err := syscall.Write(int(fd), s.bytes[s.took:])
+		switch {
+		case n > 0:
+			s.took += n
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
+			return true
+		default:
+			s.err = err
+			return true
+		}
+	}
+	return true
+}
+
+// Write is that of net.Conn. After setLazy(true) it does not block.
+func (s *socket) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.lazy {
+		if err := s.rest(); err != nil {
+			return 0, err
+		}
+		return s.TCPConn.Write(b)
+	}
+	if len(s.left) == 0 {
+		s.bytes = b
+		err := s.raw.Write(s.try)
+		s.bytes = nil
+		if err == nil && s.err != nil {
+			err = &net.OpError{Op: "write", Net: "tcp", Addr: s.RemoteAddr(), Err: s.err}
+		}
+		if err != nil {
+			return s.took, err
+		}
+		if s.took == len(b) {
+			return len(b), nil
+		}
+		s.left = append(s.left, b[s.took:]...)
+		return len(b), nil
+	}
+	s.left = append(s.left, b...)
+	return len(b), nil
+}
+
+// setLazy says whether Write may leave something over, and tells whether
+// something is left over now.
+func (s *socket) setLazy(lazy bool) (left bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lazy = lazy
+	return len(s.left) > 0
+}
+
+// finish writes what was left over, and blocks for that.
+func (s *socket) finish() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rest()
+}
+
+func (s *socket) rest() error {
+	if len(s.left) == 0 {
+		return nil
+	}
+	_, err := s.TCPConn.Write(s.left)
+	s.left = nil
+	return err
+}
