@@ -75,7 +75,7 @@ func (a ruleAction) action() (rule.Action, error) {
 	for kind, raw := range a {
 		read, ok := ruleActions[kind]
 		if !ok {
-			return rule.Action{}, strait.Errorf(strait.Invalid, "request", "The action %q is not offered here; offered are lambda, republish, s3 and http.", kind)
+			return rule.Action{}, strait.Errorf(strait.Invalid, "request", "The action %q is not offered here; offered are lambda, republish, s3, http and cloudwatchLogs.", kind)
 		}
 		act, err := read(raw)
 		if strait.KindOf(err) == strait.Invalid {
@@ -133,6 +133,15 @@ var ruleActions = map[string]func(json.RawMessage) (rule.Action, error){
 			err = strait.Errorf(strait.Invalid, "request", "An http action with auth or batching is not offered here.")
 		}
 		return rule.Action{HTTP: &rule.HTTP{URL: m.URL, ConfirmationURL: m.Confirmation, Headers: m.Headers}}, err
+	},
+	"cloudwatchLogs": func(raw json.RawMessage) (rule.Action, error) {
+		var m struct {
+			RoleARN strait.ARN `json:"roleArn"`
+			Group   string     `json:"logGroupName"`
+			Batch   bool       `json:"batchMode"`
+		}
+		err := json.Unmarshal(raw, &m)
+		return rule.Action{Logs: &rule.Logs{RoleARN: m.RoleARN, Group: m.Group, Batch: m.Batch}}, err
 	},
 	"s3": func(raw json.RawMessage) (rule.Action, error) {
 		var m struct {

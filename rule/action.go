@@ -18,6 +18,7 @@ type Action struct {
 	Republish *Republish `json:",omitempty"`
 	S3        *S3        `json:",omitempty"`
 	HTTP      *HTTP      `json:",omitempty"`
+	Logs      *Logs      `json:",omitempty"`
 }
 
 // A Lambda action invokes a function asynchronously with the rule's document.
@@ -51,6 +52,14 @@ type S3 struct {
 	Bucket    string // a template
 	Key       string // a template
 	CannedACL string // "" or "private"
+}
+
+// A Logs action writes the rule's document to a log group as a line; in batch
+// mode the document is an array of lines, each with its time.
+type Logs struct {
+	RoleARN strait.ARN
+	Group   string // a template
+	Batch   bool
 }
 
 // An HTTP action posts the rule's document to a confirmed destination.
@@ -91,6 +100,8 @@ func (a *Action) Role() strait.ARN {
 		return a.Republish.RoleARN
 	case a.S3 != nil:
 		return a.S3.RoleARN
+	case a.Logs != nil:
+		return a.Logs.RoleARN
 	}
 	return ""
 }
@@ -105,6 +116,8 @@ func (a *Action) Kind() string {
 		return "RepublishAction"
 	case a.S3 != nil:
 		return "S3Action"
+	case a.Logs != nil:
+		return "CloudwatchLogsAction"
 	}
 	return "HttpAction"
 }
@@ -118,6 +131,8 @@ func (a *Action) Target() string {
 		return a.Republish.Topic
 	case a.S3 != nil:
 		return a.S3.Bucket
+	case a.Logs != nil:
+		return a.Logs.Group
 	case a.HTTP != nil:
 		return a.HTTP.URL
 	}
@@ -141,6 +156,9 @@ func (a *Action) texts() []*string {
 	}
 	if a.S3 != nil {
 		out = append(out, &a.S3.Bucket, &a.S3.Key)
+	}
+	if a.Logs != nil {
+		out = append(out, &a.Logs.Group)
 	}
 	if a.HTTP != nil {
 		out = append(out, &a.HTTP.URL, &a.HTTP.ConfirmationURL)
@@ -169,6 +187,10 @@ func (a Action) clone() Action {
 		s := *a.S3
 		a.S3 = &s
 	}
+	if a.Logs != nil {
+		l := *a.Logs
+		a.Logs = &l
+	}
 	if a.HTTP != nil {
 		h := *a.HTTP
 		h.Headers = append([]Header(nil), h.Headers...)
@@ -181,13 +203,13 @@ func (a Action) clone() Action {
 // templates in it.
 func (a *Action) check(place strait.Place, filled bool) error {
 	members := 0
-	for _, set := range []bool{a.Lambda != nil, a.Republish != nil, a.S3 != nil, a.HTTP != nil} {
+	for _, set := range []bool{a.Lambda != nil, a.Republish != nil, a.S3 != nil, a.HTTP != nil, a.Logs != nil} {
 		if set {
 			members++
 		}
 	}
 	if members != 1 {
-		return invalidAction("an action has exactly one member: lambda, republish, s3 or http; others are not offered")
+		return invalidAction("an action has exactly one member: lambda, republish, s3, http or cloudwatchLogs; others are not offered")
 	}
 	open := func(s string) bool { return !filled && strings.Contains(s, "${") }
 	switch {
@@ -209,6 +231,12 @@ func (a *Action) check(place strait.Place, filled bool) error {
 		}
 		if s.CannedACL != "" && s.CannedACL != "private" {
 			return invalidAction("the canned ACL %q is not offered; buckets here have policies, not ACLs", clip(s.CannedACL))
+		}
+		return nil
+	}
+	if a.Logs != nil {
+		if a.Logs.Group == "" {
+			return invalidAction("a cloudwatchLogs action needs logGroupName")
 		}
 		return nil
 	}

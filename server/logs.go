@@ -2,12 +2,16 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"sync"
+	"time"
 
 	"strait"
 	"strait/api"
 	"strait/authz"
 	"strait/function"
+	"strait/rule"
 )
 
 // functionLogs hands what functions write to the log groups, through the
@@ -87,4 +91,56 @@ func (l *functionLogs) lost(f function.Function, err error) {
 		return
 	}
 	l.s.cfg.Log.Warn("lines of a function are lost", "function", f.Name, "error", err)
+}
+
+// write puts a rule's document into a log group, which must be there, in a
+// stream that is named like the rule (AWS's name for it is not documented). The
+// lines are on disk when it returns.
+func (h ruleHands) write(ctx context.Context, c *api.Caller, r rule.Rule, t rule.Task) error {
+	events, err := linesOf(t, h.s.cfg.Now())
+	if err != nil {
+		return err
+	}
+	group := t.Action.Logs.Group
+	put := func() error {
+		_, err := h.s.corridor.Serve(ctx, c, h.s.logs.Find("PutLogEvents"), api.PutLines(group, r.Name, events, false))
+		return err
+	}
+	err = put()
+	var missing *strait.Error
+	if !errors.As(err, &missing) || missing.Kind != strait.NotFound || missing.Thing != "log stream" {
+		return err
+	}
+	if _, err := h.s.corridor.Serve(ctx, c, h.s.logs.Find("CreateLogStream"), api.MakeStream(group, r.Name)); err != nil && strait.KindOf(err) != strait.Exists {
+		return err
+	}
+	return put()
+}
+
+// linesOf reads what a cloudwatchLogs action writes [DG CloudWatch Logs]: the
+// document as one line, or, in batch mode, the array of lines that it must be.
+func linesOf(t rule.Task, now time.Time) ([]api.LogEvent, error) {
+	if !t.Action.Logs.Batch {
+		return []api.LogEvent{{Time: now.UnixMilli(), Message: string(t.Payload)}}, nil
+	}
+	var batch []struct {
+		Time    *int64          `json:"timestamp"`
+		Message json.RawMessage `json:"message"`
+	}
+	bad := strait.Errorf(strait.Invalid, "payload", `in batch mode the document must be an array of {"timestamp": MILLISECONDS, "message": ...}`)
+	if json.Unmarshal(t.Payload, &batch) != nil || len(batch) == 0 {
+		return nil, bad
+	}
+	events := make([]api.LogEvent, len(batch))
+	for i, b := range batch {
+		if b.Time == nil || len(b.Message) == 0 {
+			return nil, bad
+		}
+		var text string
+		if json.Unmarshal(b.Message, &text) != nil {
+			text = string(b.Message)
+		}
+		events[i] = api.LogEvent{Time: *b.Time, Message: text}
+	}
+	return events, nil
 }

@@ -65,6 +65,8 @@ func (h ruleHands) Act(ctx context.Context, r rule.Rule, t rule.Task) error {
 			kind = "application/json" // AWS's is not documented
 		}
 		_, err = h.s.corridor.Serve(ctx, &c, h.s.s3.Find("PutObject"), api.PutBytes(a.S3.Bucket, a.S3.Key, kind, t.Payload))
+	case a.Logs != nil:
+		err = h.write(ctx, &c, r, t)
 	default:
 		err = strait.Errorf(strait.Unsupported, "action", "this action is not offered here")
 	}

@@ -41,6 +41,11 @@ func (s *Session) LogLines(ctx context.Context, group string, since time.Time, p
 	return out.Events, out.Next, err
 }
 
+// MakeLogGroup makes a log group.
+func (s *Session) MakeLogGroup(ctx context.Context, name string) error {
+	return s.logs(ctx, "CreateLogGroup", map[string]any{"logGroupName": name}, nil)
+}
+
 func (s *Session) logs(ctx context.Context, operation string, in, out any) error {
 	url := s.Endpoint
 	if url == "" {
@@ -77,6 +82,9 @@ func (s *Session) logs(ctx context.Context, operation string, in, out any) error
 		return fmt.Errorf("the server's answer is larger than %d bytes", maxAnswer)
 	case answer.StatusCode/100 != 2:
 		return refusal(answer.Status, body)
+	}
+	if out == nil {
+		return nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
 		return fmt.Errorf("read the server's answer: %w", err)
