@@ -19,6 +19,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
@@ -32,12 +33,13 @@ const (
 // A client speaks to one server with unmodified SDKs. It never tries twice, so
 // that each try is one answer.
 type client struct {
-	addr  string
-	creds aws.Credentials
-	s3    *s3.Client
-	iam   *iam.Client
-	iot   *iot.Client
-	http  *http.Client
+	addr   string
+	creds  aws.Credentials
+	s3     *s3.Client
+	iam    *iam.Client
+	iot    *iot.Client
+	lambda *lambda.Client
+	http   *http.Client
 }
 
 func newClient(addr, key, secret string) *client {
@@ -50,7 +52,7 @@ func newClient(addr, key, secret string) *client {
 	}
 	return &client{addr: addr, creds: creds, http: web,
 		s3:  s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }),
-		iam: iam.NewFromConfig(cfg), iot: iot.NewFromConfig(cfg)}
+		iam: iam.NewFromConfig(cfg), iot: iot.NewFromConfig(cfg), lambda: lambda.NewFromConfig(cfg)}
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
