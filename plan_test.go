@@ -14,7 +14,7 @@ import (
 var floors = [][]string{
 	{"strait", "strait/metric"},
 	// Rooms that stand on the words alone.
-	{"strait/policy", "strait/credential", "strait/state", "strait/identity/sigv4", "strait/identity/ca", "strait/vend",
+	{"strait/policy", "strait/credential", "strait/state", "strait/identity/sigv4", "strait/identity/ca", "strait/identity/template", "strait/vend",
 		"strait/door/mqtt/packet", "strait/door/mqtt/websocket", "strait/device"},
 	// Homes of facts, engines, and suites that homes run.
 	{"strait/state/local", "strait/state/statetest", "strait/broker", "strait/rule", "strait/shadow", "strait/object", "strait/function", "strait/function/boot", "strait/logs"},

@@ -43,8 +43,8 @@ func noAlias(name string) error {
 	return strait.Errorf(strait.NotFound, "role alias", "Role alias does not exist: %s", name)
 }
 
-// CreateRoleAlias adds a, whose times are set here.
-func (d *Directory) CreateRoleAlias(ctx context.Context, a RoleAlias) (*RoleAlias, error) {
+// CreateRoleAlias adds a, whose times are set here, with tags.
+func (d *Directory) CreateRoleAlias(ctx context.Context, a RoleAlias, tags []Tag) (*RoleAlias, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
@@ -57,6 +57,9 @@ func (d *Directory) CreateRoleAlias(ctx context.Context, a RoleAlias) (*RoleAlia
 		}
 		if len(d.aliases.rows) >= maxAliases {
 			return strait.Errorf(strait.Limit, "role alias", "An account has at most %d role aliases.", maxAliases)
+		}
+		if err := d.tag(x, a.ARN(d.place), tags); err != nil {
+			return err
 		}
 		return put(x, &d.aliases, a.Name, &a)
 	})
@@ -94,9 +97,11 @@ func (d *Directory) ChangeRoleAlias(ctx context.Context, name string, fn func(a 
 // DeleteRoleAlias removes the alias called name.
 func (d *Directory) DeleteRoleAlias(ctx context.Context, name string) error {
 	return d.update(ctx, func(x *tx) error {
-		if d.aliases.get(name) == nil {
+		a := d.aliases.get(name)
+		if a == nil {
 			return noAlias(name)
 		}
+		d.untagAll(x, a.ARN(d.place))
 		remove(x, &d.aliases, name)
 		return nil
 	})

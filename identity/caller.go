@@ -197,14 +197,18 @@ type parseCache struct {
 }
 
 func (p *parseCache) parse(session, text string) (*policy.Document, error) {
-	key := session + "\x00" + text
+	return p.parseAs(policy.Session, "session policy of "+session, text)
+}
+
+func (p *parseCache) parseAs(kind policy.Kind, name, text string) (*policy.Document, error) {
+	key := name + "\x00" + text
 	p.mu.Lock()
 	doc := p.m[key]
 	p.mu.Unlock()
 	if doc != nil {
 		return doc, nil
 	}
-	doc, err := policy.Parse(policy.Session, "session policy of "+session, text)
+	doc, err := policy.Parse(kind, name, text)
 	if err != nil {
 		return nil, asInvalid("session policy", err)
 	}

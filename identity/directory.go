@@ -43,6 +43,10 @@ type Directory struct {
 	aliases   table[RoleAlias]
 	registry
 
+	authorities table[CARecord]
+	codes       table[registrationCode]
+	templates   table[ProvisioningTemplate]
+
 	sessions parseCache
 
 	watchMu  sync.Mutex
@@ -70,9 +74,13 @@ func Open(ctx context.Context, store state.Store, place strait.Place, now func()
 	d.things.changed, d.groups.changed = d.thingChanged, d.groupChanged
 	d.resources.init("resource")
 	d.aliases.init("rolealias")
+	d.authorities.init("authority")
+	d.codes.init("registration")
+	d.templates.init("template")
 	loaders := []func(state.Fact) (bool, error){
 		d.users.load, d.keys.load, d.roles.load, d.managed.load, d.things.load, d.certs.load, d.policies.load,
 		d.groups.load, d.types.load, d.tags.load, d.resources.load, d.aliases.load,
+		d.authorities.load, d.codes.load, d.templates.load,
 	}
 	for _, f := range facts {
 		known := false

@@ -26,6 +26,7 @@ const (
 	Active   CertificateStatus = "ACTIVE"
 	Inactive CertificateStatus = "INACTIVE"
 	Revoked  CertificateStatus = "REVOKED"
+	Pending  CertificateStatus = "PENDING_ACTIVATION"
 )
 
 // A CertificateRecord is a registered certificate. Its ID is the lower-case
@@ -39,6 +40,16 @@ type CertificateRecord struct {
 	Version             int
 	Mode                string   // DEFAULT or SNI_ONLY
 	Policies            []string // names of IoT policies attached to it
+	CA                  string   `json:",omitempty"` // id of the registered authority that signed it, "" for ours
+	Claim               string   `json:",omitempty"` // the provisioning template that it may claim by, for some minutes
+	Owner               *Owner   `json:",omitempty"` // who may provision it while it is PENDING_ACTIVATION
+}
+
+// An Owner proves that a certificate was made for it by a token, of which only
+// the SHA-256 is kept.
+type Owner struct {
+	Sum     []byte
+	Expires time.Time
 }
 
 // An IoTPolicy is a policy for certificates, with versions "1", "2" ...

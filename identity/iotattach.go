@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -208,8 +209,34 @@ func (d *Directory) devicePolicies(c *Caller) (s policy.Set, err error) {
 			s.Via[docs[0].Name] = "thing group " + a.Group
 		}
 	}
+	if crt := d.certs.get(c.ID); crt != nil && crt.Claim != "" {
+		doc, err := d.sessions.parseAs(policy.IoT, "claim for "+crt.Claim, claimDocument(d.place, crt.Claim))
+		if err != nil {
+			return s, err
+		}
+		s.IoT = append(s.IoT, doc)
+	}
 	s.Aside = d.aside(c)
 	return s, nil
+}
+
+// claimDocument is what a certificate of CreateProvisioningClaim may do: ask
+// for a certificate of its own, and be provisioned by its template.
+func claimDocument(p strait.Place, template string) string {
+	var topics, filters []string
+	for _, t := range []string{"$aws/certificates/create/json", "$aws/certificates/create-from-csr/json", "$aws/provisioning-templates/" + template + "/provision/json"} {
+		topics = append(topics, string(p.IoT("topic/"+t)), string(p.IoT("topic/"+t+"/*")))
+		filters = append(filters, string(p.IoT("topicfilter/"+t+"/*")))
+	}
+	doc, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{
+		map[string]any{"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"},
+		map[string]any{"Effect": "Allow", "Action": []string{"iot:Publish", "iot:Receive"}, "Resource": topics},
+		map[string]any{"Effect": "Allow", "Action": "iot:Subscribe", "Resource": filters},
+	}})
+	if err != nil {
+		panic(err) // strings only
+	}
+	return string(doc)
 }
 
 // manyThings is from how many things on a certificate is one that many devices
