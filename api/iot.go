@@ -15,9 +15,10 @@ import (
 )
 
 // IoT returns the table of IoT's control plane (iot-control-plane.md).
-// endpoint returns the host that devices connect to, by kind of endpoint.
-func IoT(d *identity.Directory, a *ca.Authority, rules *rule.Engine, auth *authz.Authorizer, endpoint func(kind string) string) Service {
-	k := iotDesk{d, a, rules, auth, endpoint, new(sync.Mutex)}
+// endpoint returns the host that devices connect to, by kind of endpoint; p
+// carries RegisterThing out.
+func IoT(d *identity.Directory, a *ca.Authority, rules *rule.Engine, auth *authz.Authorizer, p *Provisioner, endpoint func(kind string) string) Service {
+	k := iotDesk{d, a, rules, auth, p, endpoint, new(sync.Mutex)}
 	s := Service{Name: "iot", Scopes: []string{"iot", "execute-api"}, Protocol: "rest-json"}
 	s.Operations = append(s.Operations, k.things()...)
 	s.Operations = append(s.Operations, k.thingGroups()...)
@@ -25,6 +26,8 @@ func IoT(d *identity.Directory, a *ca.Authority, rules *rule.Engine, auth *authz
 	s.Operations = append(s.Operations, k.certificates()...)
 	s.Operations = append(s.Operations, k.policies()...)
 	s.Operations = append(s.Operations, k.aliases()...)
+	s.Operations = append(s.Operations, k.authorities()...)
+	s.Operations = append(s.Operations, k.provisioning()...)
 	s.Operations = append(s.Operations, k.topicRules()...)
 	s.Operations = append(s.Operations, k.destinations()...)
 	s.Operations = append(s.Operations, k.simulations()...)
@@ -36,12 +39,13 @@ func IoT(d *identity.Directory, a *ca.Authority, rules *rule.Engine, auth *authz
 }
 
 type iotDesk struct {
-	directory  *identity.Directory
-	authority  *ca.Authority
-	rules      *rule.Engine
-	authorizer *authz.Authorizer
-	endpoint   func(kind string) string
-	changing   *sync.Mutex
+	directory   *identity.Directory
+	authority   *ca.Authority
+	rules       *rule.Engine
+	authorizer  *authz.Authorizer
+	provisioner *Provisioner
+	endpoint    func(kind string) string
+	changing    *sync.Mutex
 }
 
 // on makes the asks of an operation whose resource does not depend on its

@@ -32,6 +32,7 @@ type putAliasInput struct {
 	Name    string     `aws:"path,roleAlias" json:"-"`
 	Role    strait.ARN `json:"roleArn"`
 	Seconds *int64     `json:"credentialDurationSeconds"`
+	Tags    []tag      `json:"tags"` // when it is made
 }
 
 type aliasOutput struct {
@@ -41,7 +42,7 @@ type aliasOutput struct {
 
 // mayCreateAlias: whoever makes an alias hands its role to IoT.
 func (k iotDesk) mayCreateAlias(_ context.Context, v View, _ *Caller, in *putAliasInput) ([]Ask, error) {
-	return append(ask("iot:CreateRoleAlias", v.Place().IoT("rolealias/"+in.Name)), passRole(in.Role, credentialsService)), nil
+	return append(taggedAsk("iot:CreateRoleAlias", v.Place().IoT("rolealias/"+in.Name), in.Tags), passRole(in.Role, credentialsService)), nil
 }
 
 func (k iotDesk) mayUpdateAlias(_ context.Context, v View, _ *Caller, in *putAliasInput) ([]Ask, error) {
@@ -60,7 +61,7 @@ func (in *putAliasInput) duration() time.Duration {
 }
 
 func (k iotDesk) createAlias(ctx context.Context, _ Call, in *putAliasInput) (*aliasOutput, error) {
-	a, err := k.directory.CreateRoleAlias(ctx, identity.RoleAlias{Name: in.Name, Role: in.Role, Duration: in.duration()})
+	a, err := k.directory.CreateRoleAlias(ctx, identity.RoleAlias{Name: in.Name, Role: in.Role, Duration: in.duration()}, tagsOf(in.Tags))
 	if err != nil {
 		return nil, err
 	}

@@ -116,6 +116,7 @@ type validity struct {
 type certificateDescription struct {
 	ARN          strait.ARN                 `json:"certificateArn"`
 	ID           string                     `json:"certificateId"`
+	CA           string                     `json:"caCertificateId,omitempty"`
 	Status       identity.CertificateStatus `json:"status"`
 	PEM          string                     `json:"certificatePem,omitempty"`
 	Owner        string                     `json:"ownedBy,omitempty"`
@@ -138,7 +139,7 @@ func (k iotDesk) describeCertificate(_ context.Context, _ Call, in *certificateI
 	}
 	modified := Epoch(c.Modified)
 	return &describeCertificateOutput{certificateDescription{
-		ARN: c.ARN(k.directory.Place()), ID: c.ID, Status: c.Status, PEM: c.PEM, Owner: k.directory.Place().Account, Created: Epoch(c.Created),
+		ARN: c.ARN(k.directory.Place()), ID: c.ID, CA: c.CA, Status: c.Status, PEM: c.PEM, Owner: k.directory.Place().Account, Created: Epoch(c.Created),
 		Modified: &modified, Version: c.Version, Validity: &validity{Epoch(c.NotBefore), Epoch(c.NotAfter)}, Mode: c.Mode,
 	}}, nil
 }
@@ -185,7 +186,11 @@ type listCertificatesOutput struct {
 }
 
 func (k iotDesk) listCertificates(_ context.Context, _ Call, in *markerInput) (*listCertificatesOutput, error) {
-	cs, next, err := page(k.directory.Certificates(), func(c *identity.CertificateRecord) string { return c.ID }, in.Marker, in.Size)
+	return k.listedCertificates(k.directory.Certificates(), *in)
+}
+
+func (k iotDesk) listedCertificates(all []*identity.CertificateRecord, in markerInput) (*listCertificatesOutput, error) {
+	cs, next, err := page(all, func(c *identity.CertificateRecord) string { return c.ID }, in.Marker, in.Size)
 	out := &listCertificatesOutput{Certificates: []certificateDescription{}, Marker: next}
 	for _, c := range cs {
 		out.Certificates = append(out.Certificates, certificateDescription{ARN: c.ARN(k.directory.Place()), ID: c.ID, Status: c.Status, Created: Epoch(c.Created), Mode: c.Mode})

@@ -41,6 +41,12 @@ func (k iotDesk) taggable(arn strait.ARN) (bool, error) {
 		_, err = k.directory.ThingType(name)
 	case "policy":
 		_, err = k.directory.IoTPolicy(name)
+	case "rolealias":
+		_, err = k.directory.RoleAlias(name)
+	case "cacert":
+		_, err = k.directory.CA(name)
+	case "provisioningtemplate":
+		_, err = k.directory.Template(name)
 	case "rule":
 		// AWS's model knows no missing rule; about tags it has to be told.
 		if _, missing := k.rules.Get(name); missing != nil {

@@ -46,8 +46,10 @@ type MQTT struct {
 	Broker     *broker.Broker
 	Rules      *rule.Engine
 	Shadows    *shadow.Engine
-	Now        func() time.Time
-	Log        *slog.Logger
+	// Provisioner serves devices that come for the first time.
+	Provisioner *Provisioner
+	Now         func() time.Time
+	Log         *slog.Logger
 
 	Meters *Meters // nil: nothing is timed
 	Quotas bool    // AWS's rates hold: one CONNECT a second for each client id
@@ -184,7 +186,7 @@ func (m *MQTT) caller(in ConnectInput, trace string) (Caller, error) {
 	default:
 		var err error
 		if c, err = m.Certified(in.Certificate); err != nil {
-			return c, err
+			return c, m.introduce(in.Certificate, trace, err)
 		}
 	}
 	c.ClientID, c.Trace = in.ClientID, trace
@@ -205,6 +207,8 @@ func (m *MQTT) Certified(crt *x509.Certificate) (Caller, error) {
 		return Caller{}, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s is not registered", identity.CertificateID(crt))
 	case rec.Status != identity.Active:
 		return Caller{}, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s is %s; only an ACTIVE one may connect (iot update-certificate --new-status ACTIVE)", rec.ID, rec.Status)
+	case rec.Claim != "" && !now.Before(rec.Created.Add(claimTime)):
+		return Caller{}, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s was a provisioning claim for %v and is over", rec.ID, claimTime)
 	case now.Before(crt.NotBefore) || now.After(crt.NotAfter):
 		return Caller{}, strait.Errorf(strait.Unauthenticated, "certificate", "the certificate %s is not valid now (%s to %s)", rec.ID, crt.NotBefore.Format(time.RFC3339), crt.NotAfter.Format(time.RFC3339))
 	}
@@ -398,7 +402,9 @@ func (c *Connection) publish(ctx context.Context, m *broker.Message, later *brok
 	if err := c.session.Cause(); err != nil {
 		return nil, err
 	}
-	if err := mayRetain(topic, m.Retain); err != nil {
+	request, provisions := provisionTopic(topic)
+	provisions = provisions && c.m.Provisioner != nil
+	if err := mayRetain(topic, m.Retain); err != nil && (!provisions || m.Retain) {
 		c.m.Authorizer.Recorder.Event(c.trace, c.session.ClientID(), "Publish", plainly(err), true)
 		return nil, err
 	}
@@ -416,6 +422,10 @@ func (c *Connection) publish(ctx context.Context, m *broker.Message, later *brok
 		if err := c.m.check(c.guard, rowRetainPublish, topic, trace, traced, nil); err != nil {
 			return nil, err
 		}
+	}
+	if provisions {
+		c.provisioning(request, m.Payload, trace)
+		return nil, nil
 	}
 	m.Publisher = c.session.ClientID()
 	if trace != c.trace {

@@ -214,7 +214,9 @@ func (s *Server) layCorridor(context.Context) error {
 	s.lambda = api.Lambda(s.directory, s.authorizer, s.functions, s.objects)
 	s.iotdata = api.IoTData(s.mqtt)
 	s.layObjects()
-	s.iot = api.IoT(s.directory, s.authority, s.rules, s.authorizer, s.cfg.endpoint)
+	p := &api.Provisioner{Corridor: s.corridor, IoT: &s.iot, Directory: s.directory, Authority: s.authority, Take: s.takeForProvisioning, Invoke: s.invokeHook}
+	s.iot = api.IoT(s.directory, s.authority, s.rules, s.authorizer, p, s.cfg.endpoint)
+	s.mqtt.Provisioner = p
 	s.logs = api.Logs(s.directory, s.logGroups)
 	s.functions.Resume()
 	s.rules.Resume()

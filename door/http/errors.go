@@ -82,6 +82,7 @@ var restCodes = map[string]codes{
 		strait.Invalid: {
 			"": {"InvalidRequestException", badRequest}, "policy document": {"MalformedPolicyException", badRequest},
 			"sql": {"SqlParseException", badRequest}, "certificate": {"CertificateValidationException", badRequest},
+			"registration code": {"RegistrationCodeValidationException", badRequest}, "provisioning": {"ResourceRegistrationFailureException", badRequest},
 		},
 		strait.Unauthenticated: restAuthentication,
 		strait.Denied:          {"": {"AccessDeniedException", forbidden}, "rule": {"UnauthorizedException", http.StatusUnauthorized}},
@@ -89,10 +90,10 @@ var restCodes = map[string]codes{
 		strait.Exists:          {"": {"ResourceAlreadyExistsException", conflict}},
 		strait.Conflict: {
 			"": {"ConflictingResourceUpdateException", conflict}, "deletion": {"DeleteConflictException", conflict},
-			"certificate state": {"CertificateStateException", http.StatusNotAcceptable}, "version": {"VersionConflictException", conflict},
+			"certificate state": {"CertificateStateException", http.StatusNotAcceptable}, "certificate": {"CertificateConflictException", conflict}, "version": {"VersionConflictException", conflict},
 		},
 		strait.TooLarge:    {"": {"InvalidRequestException", badRequest}},
-		strait.Limit:       {"": {"LimitExceededException", http.StatusGone}, "iot policy version": {"VersionsLimitExceededException", conflict}, "iot policy": {"MalformedPolicyException", badRequest}},
+		strait.Limit:       {"": {"LimitExceededException", http.StatusGone}, "iot policy version": {"VersionsLimitExceededException", conflict}, "template version": {"VersionsLimitExceededException", conflict}, "iot policy": {"MalformedPolicyException", badRequest}},
 		strait.Unsupported: {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
 		strait.Unavailable: {"": {"ServiceUnavailableException", unavailable}},
 	},
