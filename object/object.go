@@ -4,7 +4,7 @@
 //
 // The package knows no wire: no error codes, no XML, no headers, no policies
 // and no callers beyond the opaque strings Owner and Initiator. Object/dir
-// keeps objects in one directory; every home runs the suite in
+// keeps objects in one directory, object/s3 in another store; every home runs the suite in
 // object/objecttest. Begin at Store; the nouns of uploads are in upload.go.
 //
 // Failures that a caller may be told are *strait.Error. Kinds and things:
@@ -17,7 +17,7 @@
 //	              "checksum algorithm", "checksum type"
 //	TooLarge      "object", "metadata", "tags"
 //	Precondition  "if-none-match", "if-match", "modified"
-//	Unavailable   "disk", "store" (closed)
+//	Unavailable   "disk", "store" (closed, or behind us and not to be reached)
 //	Internal      "damaged object"
 package object
 
@@ -68,7 +68,7 @@ type Info struct {
 	Bucket, Key string
 	Size        int64
 	ETag        string    // hex MD5, or hex-N of a multipart upload; no quotes
-	Modified    time.Time // UTC, whole milliseconds
+	Modified    time.Time // UTC, whole milliseconds, or seconds
 	Meta        Meta
 	Checksum    Checksum // zero when none was asked for
 	Parts       int      // 0 when it was not a multipart upload
@@ -126,7 +126,9 @@ type DeleteOptions struct {
 }
 
 // A Reader reads one version of an object: the one that was there at Get,
-// even if it is overwritten or deleted meanwhile. Damaged bytes are never
+// even if it is overwritten or deleted meanwhile. (A home elsewhere may hold on
+// to it from the first Read only, and fail with Unavailable "store" when it is
+// gone before; it never gives bytes of another version.) Damaged bytes are never
 // given out: Read and ReadAt fail instead. ReadAt may be called from many
 // goroutines; Read and Seek from one at a time. Close it: until then the
 // version's space is not reclaimed.

@@ -16,7 +16,7 @@ type UploadOptions struct {
 // An Upload is a multipart upload under way.
 type Upload struct {
 	Bucket, Key string
-	ID          string // 32 lower-case hex digits; later ones sort later
+	ID          string // the home's own; opaque
 	Meta        Meta
 	Algorithm   string
 	Type        string // filled in when Algorithm is not ""

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"strait"
 )
 
@@ -34,6 +36,14 @@ type Config struct {
 	// Metrics is the address of Prometheus metrics, on loopback when it names no
 	// host; "" for none.
 	Metrics string
+
+	// Objects says where objects are kept: "" in Data, else in another store
+	// that speaks S3, s3://BUCKET?endpoint=URL&region=REGION&style=virtual, all
+	// but s3: optional. Without a bucket all those of the other store are there.
+	Objects string
+	// ObjectKeys are the credentials for that store; nil takes them from AWS's
+	// variables in the environment.
+	ObjectKeys aws.CredentialsProvider
 
 	ReadyFile      string // written when every listener answers; "" for none
 	TrustFunctions bool   // run functions' processes even where they cannot be confined
@@ -67,6 +77,9 @@ func (c *Config) check() error {
 		return errors.New("the limits can be aws, or be left out: --limits aws")
 	case len(c.Hosts) == 0:
 		return errors.New("a host name is needed: --host localhost")
+	}
+	if _, err := c.farObjects(); err != nil {
+		return err
 	}
 	for _, h := range c.Hosts {
 		if name := strings.TrimPrefix(h, "*."); name == "" || strings.ContainsAny(name, "*/: ") && net.ParseIP(h) == nil {

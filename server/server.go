@@ -22,7 +22,7 @@ import (
 	"strait/identity"
 	"strait/identity/ca"
 	"strait/logs"
-	"strait/object/dir"
+	"strait/object"
 	"strait/object/lifecycle"
 	"strait/object/notify"
 	"strait/rule"
@@ -39,7 +39,7 @@ type Server struct {
 	authority  *ca.Authority
 	directory  *identity.Directory
 	authorizer *authz.Authorizer
-	objects    *dir.Store
+	objects    object.Store
 	rules      *rule.Engine
 	broker     *broker.Broker
 	shadows    *shadow.Engine
@@ -58,7 +58,7 @@ type Server struct {
 
 	started     time.Time
 	meters      *meters // nil: nothing is measured
-	openObjects func() (*dir.Store, error)
+	openObjects func() (object.Store, error)
 	listeners   listeners
 	ready       Ready
 
@@ -106,9 +106,7 @@ func (s *Server) openFacts(ctx context.Context) (err error) {
 	s.later(s.store.Close)
 	// Objects are looked through while the directory is read: each takes its
 	// time with many of them.
-	open := sync.OnceValues(func() (*dir.Store, error) {
-		return dir.Open(filepath.Join(s.cfg.Data, "objects"), s.store, dir.Options{Now: s.cfg.Now, Log: s.cfg.Log})
-	})
+	open := sync.OnceValues(s.openStore)
 	s.openObjects = open
 	s.later(func() error {
 		if o, err := open(); err == nil {

@@ -22,6 +22,7 @@ type serveCommand struct {
 	HTTPSCert      []string `name:"https-cert" help:"Address for HTTPS with a device's certificate (publishing); off by default."`
 	HTTP           []string `name:"http" default:"127.0.0.1:4566" help:"Address for plain HTTP; keep it on loopback."`
 	Metrics        string   `help:"Address of Prometheus metrics (/metrics), on loopback when it names no host, such as :9464; off by default."`
+	Objects        string   `help:"Keep objects in another store that speaks S3: s3://BUCKET?endpoint=URL&region=REGION (no BUCKET: all of its buckets); its keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
 	ReadyFile      string   `help:"Write one JSON object to this file when everything listens." type:"path"`
 	Limits         string   `help:"\"aws\" for AWS's quotas of rates, too; its structural limits always hold." enum:",aws" default:""`
 	HideReasons    bool     `help:"Send no reason strings to MQTT 5 clients."`
@@ -38,7 +39,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	s, err := server.Start(ctx, server.Config{
 		Data: c.Data, Place: strait.Place{Region: c.Region, Account: c.Account}, Hosts: c.Host,
-		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTPSCert: c.HTTPSCert, HTTP: c.HTTP, Metrics: c.Metrics, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Limits: c.Limits, HideReasons: c.HideReasons, Log: log,
+		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTPSCert: c.HTTPSCert, HTTP: c.HTTP, Metrics: c.Metrics, Objects: c.Objects, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Limits: c.Limits, HideReasons: c.HideReasons, Log: log,
 	})
 	if err != nil {
 		return err

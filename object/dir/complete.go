@@ -2,12 +2,9 @@ package dir
 
 import (
 	"context"
-	"crypto/md5"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
-	"strconv"
 
 	"strait"
 	"strait/object"
@@ -17,7 +14,7 @@ import (
 // Complete implements object.Store. All parts, and everything that is checked
 // of them, are in their records; the batch only names them.
 func (s *Store) Complete(ctx context.Context, bucket, key, id string, parts []object.CompletePart, o object.CompleteOptions) (object.Info, error) {
-	if err := inOrder(parts); err != nil {
+	if err := object.InOrder(parts); err != nil {
 		return object.Info{}, err
 	}
 	if err := s.enter(); err != nil {
@@ -61,30 +58,6 @@ func (s *Store) Complete(ctx context.Context, bucket, key, id string, parts []ob
 	}
 }
 
-// inOrder judges the list of parts by itself.
-func inOrder(parts []object.CompletePart) error {
-	if len(parts) == 0 {
-		return strait.Errorf(strait.Invalid, "part", "at least one part must be named")
-	}
-	last := 0
-	for _, p := range parts {
-		if p.Number < 1 || p.Number > object.MaxParts {
-			return noPart(p.Number)
-		}
-		if p.Number <= last {
-			return strait.Errorf(strait.Invalid, "part order", "the list of parts was not in ascending order of part numbers")
-		}
-		last = p.Number
-	}
-	return nil
-}
-
-func noPart(number int) error {
-	err := strait.Errorf(strait.Invalid, "part", "part %d could not be found, or its ETag or checksum is another one", number)
-	err.Detail = map[string]string{"PartNumber": strconv.Itoa(number)}
-	return err
-}
-
 // digestOf tells lists of parts apart.
 func digestOf(parts []object.CompletePart) (sum [32]byte) {
 	h := sha256.New()
@@ -98,65 +71,29 @@ func digestOf(parts []object.CompletePart) (sum [32]byte) {
 }
 
 // stored returns all parts of an upload by number.
-func (s *Store) stored(ctx context.Context, v id) (map[int]part, error) {
-	parts := map[int]part{}
+func (s *Store) stored(ctx context.Context, v id) (map[int]object.Part, error) {
+	parts := map[int]object.Part{}
 	err := s.each(ctx, partsOf(v), func(f state.Fact) error {
 		_, number, ok := splitPartKey(f.Key)
 		p, err := decodePart(f.Value)
 		if err != nil || !ok {
 			return damaged(errRecord)
 		}
-		p.extents = nil // not needed here
-		parts[number] = p
+		parts[number] = p.public(number)
 		return nil
 	})
 	return parts, err
 }
 
 // assemble makes the manifest of the named parts, without its time.
-func assemble(u opened, stored map[int]part, parts []object.CompletePart, o object.CompleteOptions) (*manifest, error) {
-	if o.Type != "" && o.Type != u.typ {
-		return nil, strait.Errorf(strait.Invalid, "checksum type", "the upload's checksum type is %q, not %.20q", u.typ, o.Type)
+func assemble(u opened, stored map[int]object.Part, parts []object.CompletePart, o object.CompleteOptions) (*manifest, error) {
+	whole, err := object.Assemble(parts, stored, u.algorithm, u.typ, o)
+	if err != nil {
+		return nil, err
 	}
-	// 1. Every part is the one that the caller means.
+	m := &manifest{version: u.id, meta: u.meta, etag: whole.ETag, checksum: whole.Checksum}
 	for _, c := range parts {
-		p, ok := stored[c.Number]
-		if !ok || hex.EncodeToString(p.md5[:]) != c.ETag || c.Checksum != "" && c.Checksum != p.checksum.Value {
-			return nil, noPart(c.Number)
-		}
-	}
-	m := &manifest{version: u.id, meta: u.meta}
-	for i, c := range parts {
-		if p := stored[c.Number]; p.size < object.MinPart && i < len(parts)-1 {
-			return nil, tooSmall(c, p.size)
-		}
-		m.add(c.Number, stored[c.Number].size)
-	}
-	if o.Size >= 0 && o.Size != m.size {
-		return nil, strait.Errorf(strait.Invalid, "object size", "the object has %d bytes, not the %d that were announced", m.size, o.Size)
-	}
-
-	// 2. The sums of the whole.
-	digest := md5.New()
-	for _, c := range parts {
-		p := stored[c.Number]
-		digest.Write(p.md5[:])
-	}
-	m.etag = hex.EncodeToString(digest.Sum(nil)) + "-" + strconv.Itoa(len(parts))
-	if u.algorithm != "" {
-		j, err := object.NewJoiner(u.algorithm, u.typ)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range parts {
-			if err := j.Add(stored[c.Number].checksum.Value, stored[c.Number].size); err != nil {
-				return nil, damaged(err) // we computed it ourselves
-			}
-		}
-		m.checksum = j.Sum()
-	}
-	if o.Checksum != "" && o.Checksum != m.checksum.Value {
-		return nil, strait.Errorf(strait.Invalid, "digest", "the checksum you specified did not match the calculated checksum")
+		m.add(c.Number, stored[c.Number].Size)
 	}
 	return m, nil
 }
@@ -171,15 +108,4 @@ func (m *manifest) add(number int, size int64) {
 		}
 	}
 	m.runs = append(m.runs, run{number, 1, size})
-}
-
-func tooSmall(c object.CompletePart, size int64) error {
-	err := strait.Errorf(strait.Invalid, "part size", "part %d is smaller than the minimum allowed size", c.Number)
-	err.Detail = map[string]string{
-		"ProposedSize":   strconv.FormatInt(size, 10),
-		"MinSizeAllowed": strconv.Itoa(object.MinPart),
-		"PartNumber":     strconv.Itoa(c.Number),
-		"ETag":           c.ETag,
-	}
-	return err
 }

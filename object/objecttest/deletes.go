@@ -14,7 +14,7 @@ func deleteConditions(s *stage) {
 	s.refused("if-match of nothing", del(object.DeleteOptions{IfMatch: "x"}), strait.NotFound, "key")
 	s.refused("any of nothing", del(object.DeleteOptions{IfMatch: "*"}), strait.Precondition, "if-match")
 	s.refused("modified of nothing", del(object.DeleteOptions{Modified: time.UnixMilli(1)}), strait.Precondition, "modified")
-	info := s.put("k", []byte("x"))
+	info := s.look("k")
 	s.refused("if-match", del(object.DeleteOptions{IfMatch: "x"}), strait.Precondition, "if-match")
 	s.refused("modified", del(object.DeleteOptions{Modified: info.Modified.Add(-time.Millisecond)}), strait.Precondition, "modified")
 	s.refused("one of two", del(object.DeleteOptions{IfMatch: "x", Modified: info.Modified}), strait.Precondition, "if-match")
@@ -22,7 +22,7 @@ func deleteConditions(s *stage) {
 		s.Error("a refused delete changed the object")
 	}
 	for _, o := range []object.DeleteOptions{{IfMatch: info.ETag}, {IfMatch: "*"}, {Modified: info.Modified, IfMatch: info.ETag}} {
-		info = s.put("k", []byte("x"))
+		info = s.look("k")
 		if !o.Modified.IsZero() {
 			o.Modified = info.Modified
 		}
@@ -31,6 +31,17 @@ func deleteConditions(s *stage) {
 		}
 		s.absent("k")
 	}
+}
+
+// look puts an object and returns what a listing tells of it.
+func (s *stage) look(key string) object.Info {
+	s.Helper()
+	s.put(key, []byte("x"))
+	page, err := s.List(s.ctx, "bucket", object.Query{Prefix: key, Limit: 1})
+	if err != nil || len(page.Objects) != 1 {
+		s.Fatalf("list %q: %+v, %v", key, page, err)
+	}
+	return page.Objects[0]
 }
 
 // also: whoever asks is told of every change, and of nothing that was none.

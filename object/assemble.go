@@ -1,0 +1,113 @@
+package object
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"strconv"
+
+	"strait"
+)
+
+// InOrder judges by itself the list of parts that Complete is given.
+func InOrder(parts []CompletePart) error {
+	if len(parts) == 0 {
+		return strait.Errorf(strait.Invalid, "part", "at least one part must be named")
+	}
+	last := 0
+	for _, p := range parts {
+		if p.Number < 1 || p.Number > MaxParts {
+			return noPart(p.Number)
+		}
+		if p.Number <= last {
+			return strait.Errorf(strait.Invalid, "part order", "the list of parts was not in ascending order of part numbers")
+		}
+		last = p.Number
+	}
+	return nil
+}
+
+func noPart(number int) error {
+	err := strait.Errorf(strait.Invalid, "part", "part %d could not be found, or its ETag or checksum is another one", number)
+	err.Detail = map[string]string{"PartNumber": strconv.Itoa(number)}
+	return err
+}
+
+// Assembled is what the parts of an upload make together.
+type Assembled struct {
+	Size     int64
+	ETag     string
+	Checksum Checksum // zero when the upload has no algorithm
+}
+
+// Assemble judges the parts that Complete is given, which are InOrder, by those
+// that are stored, and puts their sums together. Each home calls it before it
+// changes anything. Algorithm and typ are the upload's.
+func Assemble(parts []CompletePart, stored map[int]Part, algorithm, typ string, o CompleteOptions) (a Assembled, err error) {
+	if o.Type != "" && o.Type != typ {
+		return a, strait.Errorf(strait.Invalid, "checksum type", "the upload's checksum type is %q, not %.20q", typ, o.Type)
+	}
+	// 1. Every part is the one that the caller means.
+	for _, c := range parts {
+		p, ok := stored[c.Number]
+		if !ok || p.ETag != c.ETag || c.Checksum != "" && c.Checksum != p.Checksum.Value {
+			return a, noPart(c.Number)
+		}
+	}
+	for i, c := range parts {
+		p := stored[c.Number]
+		if p.Size < MinPart && i < len(parts)-1 {
+			return a, tooSmall(c, p.Size)
+		}
+		a.Size += p.Size
+	}
+	if o.Size >= 0 && o.Size != a.Size {
+		return a, strait.Errorf(strait.Invalid, "object size", "the object has %d bytes, not the %d that were announced", a.Size, o.Size)
+	}
+
+	// 2. The sums of the whole.
+	if a.ETag, err = UploadETag(parts); err != nil {
+		return a, err
+	}
+	if algorithm != "" {
+		j, err := NewJoiner(algorithm, typ)
+		if err != nil {
+			return a, err
+		}
+		for _, c := range parts {
+			p := stored[c.Number]
+			if err := j.Add(p.Checksum.Value, p.Size); err != nil { // it was computed when it was stored
+				return a, &strait.Error{Kind: strait.Internal, Thing: "damaged object", Message: "The checksum of a part is damaged.", Err: err}
+			}
+		}
+		a.Checksum = j.Sum()
+	}
+	if o.Checksum != "" && o.Checksum != a.Checksum.Value {
+		return a, strait.Errorf(strait.Invalid, "digest", "the checksum you specified did not match the calculated checksum")
+	}
+	return a, nil
+}
+
+// UploadETag is the ETag of an object made of parts: the MD5 of their MD5s, and
+// how many they are.
+func UploadETag(parts []CompletePart) (string, error) {
+	digest := md5.New()
+	for _, c := range parts {
+		sum, err := hex.DecodeString(c.ETag)
+		if err != nil || len(sum) != md5.Size {
+			return "", noPart(c.Number)
+		}
+		digest.Write(sum)
+	}
+	return hex.EncodeToString(digest.Sum(nil)) + "-" + strconv.Itoa(len(parts)), nil
+}
+
+func tooSmall(c CompletePart, size int64) error {
+	err := strait.Errorf(strait.Invalid, "part size", "part %d is smaller than the minimum allowed size", c.Number)
+	err.Detail = map[string]string{
+		"ProposedSize":   strconv.FormatInt(size, 10),
+		"MinSizeAllowed": strconv.Itoa(MinPart),
+		"PartNumber":     strconv.Itoa(c.Number),
+		"ETag":           c.ETag,
+	}
+	return err
+}
