@@ -5,6 +5,7 @@
 #   build   the binaries, into bin/
 #   fuzz    every fuzz target for some seconds each (./do fuzz 20s)
 #   bench   the benchmarks: credentials, the start, MQTT, objects, policies (not part of the tests)
+#   soak    half an hour of mixed MQTT traffic (./do soak 10m; not part of the tests)
 #   crash   the power-loss and kill tests at length (not part of the tests)
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -71,8 +72,10 @@ bench() { (cd bench && go run ./vend "$@" && go run ./start && go run ./mqtt -ro
 
 crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 30m -v ./story/power/... ./story/device/... "$@"; }
 
+soak() { STRAIT_SOAK=${1:-30m} go test -count=1 -timeout 0 -run '^TestSoak$' -v ./story/soak; }
+
 case "${1:-}" in
-demo | build | fuzz | bench | crash) verb=$1; shift; "$verb" "$@" ;;
+demo | build | fuzz | bench | soak | crash) verb=$1; shift; "$verb" "$@" ;;
 test) shift; test_ "$@" ;;
-*) sed -n '2,9p' "$0"; exit 2 ;;
+*) sed -n '2,10p' "$0"; exit 2 ;;
 esac
