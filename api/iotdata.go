@@ -112,6 +112,9 @@ func (k dataDesk) publish(ctx context.Context, c Call, in *PublishInput) (*publi
 		return nil, err
 	}
 	properties, err := in.with()
+	if err == nil {
+		err = k.m.mayTake(in.Topic, retain)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ type MQTT struct {
 	Log         *slog.Logger
 
 	Meters *Meters // nil: nothing is timed
-	Quotas bool    // AWS's rates hold: one CONNECT a second for each client id
+	Quotas bool    // AWS's rates hold (quota.go), and one CONNECT a second for each client id
 
 	mu       sync.Mutex
 	live     map[string]*Connection // by client id
@@ -60,7 +60,8 @@ type MQTT struct {
 	sweepAt  int
 	met      map[*Connection]bool // whose meters count
 	meter    meter                // of those that have left
-	managed  tally                // operations of the connection management API
+	quotas   quotas
+	managed  tally // operations of the connection management API
 }
 
 // ConnectInput is what a client asks when it connects.
@@ -128,7 +129,11 @@ func (m *MQTT) connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 		}
 		return nil, false, err
 	}
-	version, err := m.appear(in.ClientID)
+	err = m.within(&m.quotas.connects, accountConnects, "connects")
+	var version int
+	if err == nil {
+		version, err = m.appear(in.ClientID)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -423,6 +428,9 @@ func (c *Connection) publish(ctx context.Context, m *broker.Message, later *brok
 			return nil, err
 		}
 	}
+	if err := c.m.mayTake(topic, m.Retain); err != nil {
+		return nil, err
+	}
 	if provisions {
 		c.provisioning(request, m.Payload, trace)
 		return nil, nil
@@ -472,6 +480,13 @@ func (c *Connection) Subscribe(ctx context.Context, subs []broker.Subscription) 
 }
 
 func (c *Connection) subscribe(ctx context.Context, subs []broker.Subscription) (refused []error, err error) {
+	if err := c.m.within(&c.m.quotas.subscribes, accountSubscribes, "subscribes"); err != nil {
+		refused = make([]error, len(subs))
+		for i := range refused {
+			refused[i] = err
+		}
+		return refused, nil
+	}
 	refused = make([]error, len(subs))
 	// 1. What may be asked for.
 	granted, at := make([]broker.Subscription, 0, len(subs)), make([]int, 0, len(subs))
@@ -546,6 +561,7 @@ func (c *Connection) SetExpiry(d time.Duration) { c.session.SetExpiry(d) }
 func (c *Connection) Next(ctx context.Context, buf []broker.Delivery) ([]broker.Delivery, error) {
 	ds, err := c.session.Take(ctx, buf, c.admit)
 	c.carried(ds)
+	c.m.slow(ctx, len(ds))
 	return ds, err
 }
 

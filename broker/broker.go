@@ -26,6 +26,9 @@ type Limits struct {
 	Retained      int           // retained messages; 500,000
 	Sessions      int           // sessions, connected or kept; 500,000
 	SessionExpiry time.Duration // how long a persistent session outlives its connection, at most; 1 h
+	// Retry and Retry5 are how long a QoS 1 message waits for its PUBACK, in MQTT
+	// 3.1.1 and in 5, until it is given up; 1 h and 16 min, at most 30 days.
+	Retry, Retry5 time.Duration
 	// HeldBytes bounds what waits in memory only for all sessions together;
 	// 1 GiB. Above it publishers are slowed, and a session that has more than
 	// its small share in memory gets no more.
@@ -33,6 +36,9 @@ type Limits struct {
 	// ReplayRate is how many messages a second a session that is resumed gets
 	// of those that were queued before; 0 for as many as it takes.
 	ReplayRate int
+	// SharedReplayRate is the same for what came by a shared subscription, and
+	// ReplayAll for all sessions together.
+	SharedReplayRate, ReplayAll int
 }
 
 // Config is what a Broker needs.
@@ -80,6 +86,12 @@ type Broker struct {
 
 	held   atomic.Int64 // bytes that wait in memory only
 	slowed atomic.Int64 // Unix second when a publisher was slowed last
+
+	replays commonPace // of all sessions together
+
+	// minute is Config.Now in Unix minutes, as Expire saw it last; of it slots
+	// remember 16 bits, which is 45 days.
+	minute atomic.Int64
 
 	published, delivered, dropped atomic.Uint64
 }
@@ -240,7 +252,8 @@ func (b *Broker) deliver(m *Message, later *Wakes) (puts []*stored) {
 	subs := b.tree.find(m.Topic)
 	for i := range subs {
 		s := subs[i]
-		if s.group != nil {
+		shared := s.group != nil
+		if shared {
 			var ok bool
 			if s, ok = s.group.pick(m.QoS); !ok {
 				continue
@@ -250,7 +263,7 @@ func (b *Broker) deliver(m *Message, later *Wakes) (puts []*stored) {
 			continue
 		}
 		qos := min(m.QoS, s.options.qos())
-		st, wake, fits := s.box.append(m, qos, m.Retain && s.options&retainAsPublished != 0, &b.c.Limits)
+		st, wake, fits := s.box.append(m, qos, m.Retain && s.options&retainAsPublished != 0, shared, &b.c.Limits)
 		wake.ring(later)
 		if !fits {
 			b.drop(s.box, m, qos)

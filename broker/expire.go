@@ -30,15 +30,23 @@ func (b *Broker) Run(ctx context.Context) error {
 
 // Expire forgets, with subscriptions and queue, the persistent sessions whose
 // clients left longer ago than they may be kept, and returns how many.
+//
+// It also gives up what connected clients do not acknowledge (Limits.Retry).
 func (b *Broker) Expire(ctx context.Context) (n int, err error) {
+	b.minute.Store(b.c.Now().Unix() / 60)
 	b.mu.RLock()
-	var late []*mailbox
+	var late, here []*mailbox
 	for _, x := range b.boxes {
-		if !x.online.Load() {
+		if x.online.Load() {
+			here = append(here, x)
+		} else {
 			late = append(late, x)
 		}
 	}
 	b.mu.RUnlock()
+	for _, x := range here {
+		b.giveUp(x)
+	}
 
 	var last *flush
 	for _, x := range late {
@@ -77,4 +85,44 @@ func (b *Broker) expiry(x *mailbox) time.Duration {
 		return min(x.expiry, b.c.Limits.SessionExpiry)
 	}
 	return b.c.Limits.SessionExpiry
+}
+
+// giveUp lets go of messages that were sent too long ago and are not
+// acknowledged: they do not come again. Of MQTT 3.1.1 their places in the window
+// are free then; a client of MQTT 5 counts them until it has acknowledged them
+// (Receive Maximum), and so do we.
+func (b *Broker) giveUp(x *mailbox) {
+	limit := b.c.Limits.Retry
+	if x.v5 {
+		limit = b.c.Limits.Retry5
+	}
+	var done freed
+	lost := 0
+	x.rd.Lock()
+	for id, s := range x.inflight {
+		if s.stored == nil && s.msg == nil || time.Duration(uint16(b.minute.Load())-s.minute)*time.Minute < limit {
+			continue
+		}
+		lost++
+		if s.stored != nil {
+			b.journal.remove(s.stored)
+		}
+		done.add(x, s)
+		if x.v5 {
+			x.inflight[id] = slot{qos: 1}
+		} else {
+			delete(x.inflight, id)
+		}
+	}
+	owner := x.owner
+	x.rd.Unlock()
+	x.free(done)
+	if lost == 0 {
+		return
+	}
+	b.dropped.Add(uint64(lost))
+	b.c.Log.Warn("gave up messages that a client does not acknowledge", "client", x.id, "messages", lost, "after", limit)
+	if owner != nil {
+		owner.alarm.ring(nil)
+	}
 }

@@ -53,9 +53,11 @@ type slot struct {
 	msg      *Message // nil when stored
 	stored   *stored
 	id       uint16 // packet id of an earlier delivery, or 0
+	minute   uint16 // when it was put on the wire last, see Broker.minute
 	qos      byte
 	retained bool
 	sent     bool // it was on the wire before
+	shared   bool // it came by a shared subscription; forgotten in a restart
 }
 
 // A tally counts messages and their bytes.
@@ -70,14 +72,14 @@ func (t tally) full(n int, b int64, m int) bool { return t.n >= n || t.bytes+int
 
 // append queues m. It returns the stored message that the journal must be told
 // of, or nil, whom to wake, or nil, and false when there was no room.
-func (x *mailbox) append(m *Message, qos byte, retained bool, l *Limits) (st *stored, wake *alarm, fits bool) {
+func (x *mailbox) append(m *Message, qos byte, retained, shared bool, l *Limits) (st *stored, wake *alarm, fits bool) {
 	n := size(m)
 	x.mu.Lock()
 	if x.gone || !x.online.Load() && (qos == 0 || !x.persistent || m.direct != nil) {
 		x.mu.Unlock()
 		return nil, nil, true // QoS 0 is not for those who are away
 	}
-	s := slot{qos: qos, retained: retained}
+	s := slot{qos: qos, retained: retained, shared: shared}
 	if qos > 0 && x.persistent && m.direct == nil {
 		if x.kept.full(l.QueueMessages, l.QueueBytes, n) {
 			x.drops++
@@ -134,7 +136,7 @@ func (x *mailbox) attach(s *Session) {
 	x.inflight = make(map[uint16]slot)
 	x.lastID = 0
 	x.mu.Lock()
-	s.replay.begin(s.b.c.Limits.ReplayRate, x.seq)
+	s.replay.begin(s.b, x.seq)
 	x.alarm = s.alarm
 	x.online.Store(true)
 	x.mu.Unlock()
@@ -237,6 +239,9 @@ func (s *slot) message() *Message {
 type freed struct{ kept, memory tally }
 
 func (f *freed) add(x *mailbox, s slot) {
+	if s.stored == nil && s.msg == nil {
+		return // given up
+	}
 	if s.stored == nil {
 		f.memory.add(size(s.msg))
 		return

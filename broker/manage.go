@@ -115,7 +115,7 @@ func (b *Broker) Direct(ctx context.Context, clientID string, m *Message) error 
 		m.Time = b.c.Now()
 	}
 	m.direct = make(chan error, 1)
-	_, wake, fits := x.append(m, m.QoS, false, &b.c.Limits)
+	_, wake, fits := x.append(m, m.QoS, false, false, &b.c.Limits)
 	if !fits {
 		return strait.Errorf(strait.Limit, "queue", "the client %s has too many messages waiting", clientID)
 	}

@@ -106,6 +106,7 @@ func (s *Session) take(ctx context.Context, buf []Delivery, admit func(*Message)
 		d := Delivery{Message: m, QoS: sl.qos, Dup: sl.sent, Retain: sl.retained}
 		if sl.qos > 0 {
 			d.PacketID = x.packetID(sl.id)
+			sl.minute = uint16(s.b.minute.Load())
 			x.inflight[d.PacketID] = sl
 			x.skip()
 		} else {

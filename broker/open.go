@@ -29,6 +29,8 @@ func Open(ctx context.Context, c Config) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{c: c, tree: newTree(), seed: maphash.MakeSeed(), boxes: make(map[string]*mailbox)}
+	b.replays.pace = newPace(c.Limits.ReplayAll)
+	b.minute.Store(c.Now().Unix() / 60)
 	b.journal = newJournal(c.Store, c.Log, settle, c.Stored)
 	b.retained = &shelf{store: c.Store, journal: b.journal, limit: c.Limits.Retained, topics: make(map[string]*shelved)}
 	if err := b.recover(ctx); err != nil {
@@ -91,7 +93,16 @@ func (l *Limits) complete() error {
 	if l.SessionExpiry == 0 {
 		l.SessionExpiry = time.Hour
 	}
-	if l.QueueBytes < 0 || l.MemoryBytes < 0 || l.HeldBytes < 0 || l.ReplayRate < 0 || l.SessionExpiry < 0 {
+	if l.Retry == 0 {
+		l.Retry = time.Hour
+	}
+	if l.Retry5 == 0 {
+		l.Retry5 = 16 * time.Minute
+	}
+	if most := 30 * 24 * time.Hour; l.Retry < 0 || l.Retry > most || l.Retry5 < 0 || l.Retry5 > most {
+		return strait.Errorf(strait.Invalid, "limit", "the limits Retry and Retry5 must be up to %v", most)
+	}
+	if l.QueueBytes < 0 || l.MemoryBytes < 0 || l.HeldBytes < 0 || l.ReplayRate < 0 || l.SharedReplayRate < 0 || l.ReplayAll < 0 || l.SessionExpiry < 0 {
 		return strait.Errorf(strait.Invalid, "limit", "a limit must not be negative")
 	}
 	return nil

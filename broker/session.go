@@ -204,7 +204,7 @@ func (s *Session) kept(ctx context.Context, sub Subscription) (*flush, error) {
 		return nil, err
 	}
 	qos := min(m.QoS, sub.QoS)
-	st, wake, fits := s.box.append(m, qos, true, &s.b.c.Limits)
+	st, wake, fits := s.box.append(m, qos, true, false, &s.b.c.Limits)
 	wake.ring(nil)
 	if !fits {
 		s.b.drop(s.box, m, qos)
@@ -263,7 +263,7 @@ func (s *Session) Ack(_ context.Context, packetID uint16) error {
 	delete(x.inflight, packetID)
 	if sl.stored != nil {
 		s.b.journal.remove(sl.stored)
-	} else {
+	} else if sl.msg != nil {
 		sl.msg.tell(nil)
 	}
 	var f freed

@@ -273,3 +273,90 @@ func TestWanted(t *testing.T) {
 		t.Error("Wanted is wrong")
 	}
 }
+
+// TestGivenUp: what is not acknowledged for too long is given up. In MQTT 3.1.1
+// the next one comes then; in MQTT 5 the client still counts what it has.
+func TestGivenUp(t *testing.T) {
+	for _, v5 := range []bool{false, true} {
+		now := time.Now()
+		h := open(t, broker.Config{Now: func() time.Time { return now }, Limits: broker.Limits{InFlight: 2}})
+		connect := func() *broker.Session {
+			s, _, err := h.Connect(ctx, "s", broker.SessionOptions{V5: v5, Expiry: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		s := connect()
+		h.subscribe(s, 1, "t")
+		for _, p := range []string{"1", "2", "3", "4"} {
+			h.publish("t", p, 1)
+		}
+		ds := h.next(s, 2)
+		limit := time.Hour
+		if v5 {
+			limit = 16 * time.Minute
+		}
+		now = now.Add(limit - 2*time.Minute)
+		if _, err := h.Expire(ctx); err != nil || h.Stats().Dropped != 0 {
+			t.Errorf("early: %v, %d dropped", err, h.Stats().Dropped)
+		}
+		now = now.Add(3 * time.Minute)
+		if _, err := h.Expire(ctx); err != nil || h.Stats().Dropped != 2 {
+			t.Errorf("late: %v, %d dropped, want 2", err, h.Stats().Dropped)
+		}
+		if v5 {
+			h.ack(s, ds...) // late PUBACKs make room
+		}
+		h.want("the next ones", h.next(s, 2), "3", "4")
+		h.ack(s, ds...)
+		// On the next connection those that were given up do not come again.
+		s.End(ctx, broker.EndCause{})
+		s = connect()
+		ds = h.next(s, 2)
+		h.want("again", ds, "3", "4")
+		h.ack(s, ds...)
+		h.nothing(s)
+		if d := h.Depth(); d != (broker.Depth{}) {
+			t.Errorf("the queues hold %+v", d)
+		}
+	}
+}
+
+// TestSharedReplayRate: what came by a shared subscription has a rate of its
+// own, and all sessions together have one.
+func TestSharedReplayRate(t *testing.T) {
+	h := open(t, broker.Config{Limits: broker.Limits{ReplayRate: 1, SharedReplayRate: 20}})
+	s := h.connect("s", false)
+	h.subscribe(s, 1, "$share/g/t")
+	s.End(ctx, broker.EndCause{})
+	for range 6 {
+		h.publish("t", "queued", 1)
+	}
+	s = h.connect("s", false)
+	begin := time.Now()
+	h.ack(s, h.next(s, 6)...)
+	if took := time.Since(begin); took < 240*time.Millisecond || took > 4*time.Second {
+		t.Errorf("6 messages at 20 a second took %s", took)
+	}
+	h = open(t, broker.Config{Limits: broker.Limits{ReplayAll: 20}})
+	var all []*broker.Session
+	for _, id := range []string{"a", "b"} {
+		s := h.connect(id, false)
+		h.subscribe(s, 1, "t")
+		s.End(ctx, broker.EndCause{})
+	}
+	for range 3 {
+		h.publish("t", "queued", 1)
+	}
+	begin = time.Now()
+	for _, id := range []string{"a", "b"} {
+		all = append(all, h.connect(id, false))
+	}
+	for _, s := range all {
+		h.next(s, 3)
+	}
+	if took := time.Since(begin); took < 240*time.Millisecond || took > 5*time.Second {
+		t.Errorf("6 messages of two sessions at 20 a second took %s", took)
+	}
+}

@@ -283,3 +283,23 @@ func TestAWSQuotas(t *testing.T) {
 		}
 	}
 }
+
+// TestRetainedQuota: one retained message a second for a topic, with --limits
+// aws only, over MQTT and HTTP; a device learns it from the PUBACK.
+func TestRetainedQuota(t *testing.T) {
+	for limits, want := range map[string]byte{"": 0, "aws": 0x97} {
+		y := raise(t, limits, everything)
+		a := y.connect("a", paho.Connect{})
+		if _, err := a.c.Publish(t.Context(), &paho.Publish{Topic: "ok/x", QoS: 1, Retain: true, Payload: []byte("1")}); err != nil {
+			t.Fatal(err)
+		}
+		ack, err := a.c.Publish(t.Context(), &paho.Publish{Topic: "ok/x", QoS: 1, Retain: true, Payload: []byte("2")})
+		if ack == nil || ack.ReasonCode != want {
+			t.Errorf("limits %q: %+v, %v, want %#02x", limits, ack, err, want)
+		}
+		code, body := y.desk().ask("POST", "/topics/ok/x?retain=true", "3")
+		if (code == 429) != (want != 0) {
+			t.Errorf("limits %q: HTTP %d %s", limits, code, body)
+		}
+	}
+}

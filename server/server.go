@@ -173,7 +173,7 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 	s.later(s.rules.Close)
 	var limits broker.Limits
 	if s.mqtt.Quotas = s.cfg.Limits == "aws"; s.mqtt.Quotas {
-		limits.ReplayRate = 10
+		limits.ReplayRate, limits.SharedReplayRate, limits.ReplayAll = 10, 20, 500
 	}
 	if s.broker, err = broker.Open(ctx, broker.Config{Store: s.store, Now: s.cfg.Now, Log: s.cfg.Log, Matched: s.matched, Limits: limits, Stored: s.meters.storing()}); err != nil {
 		return err
