@@ -89,8 +89,11 @@ func (c *client) run(ctx context.Context) {
 
 	err := c.read(c.ctx)
 	c.drained(true)
-	c.end(c.reason(err), err)
+	// The Conn before the socket: a client that said goodbye may connect again
+	// the moment it sees the end, and must not take over what has a will still.
+	c.decide(c.reason(err), err)
 	c.close()
+	c.cancel()
 	<-c.finished
 	c.workers.Wait()
 
@@ -106,6 +109,12 @@ func (c *client) run(ctx context.Context) {
 
 // end notes why the client ends, if it is the first to know, and ends it.
 func (c *client) end(why Reason, cause error) {
+	c.decide(why, cause)
+	c.cancel()
+}
+
+// decide is end without the end.
+func (c *client) decide(why Reason, cause error) {
 	c.once.Do(func() {
 		c.why, c.cause = why, cause
 		select {
@@ -113,7 +122,6 @@ func (c *client) end(why Reason, cause error) {
 			c.other = true
 		default:
 		}
-		c.cancel()
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -191,5 +192,27 @@ func TestConnectionLimits(t *testing.T) {
 	}
 	for range 2 { // those who dawdle take places, too
 		dial(t, h.addr).closed()
+	}
+}
+
+// TestGoodbyeBeforeTheEnd: a client that said goodbye sees its connection end
+// only when its session has: else it could connect again and, by taking itself
+// over, have its will published.
+func TestGoodbyeBeforeTheEnd(t *testing.T) {
+	for _, v := range []packet.Version{packet.V311, packet.V5} {
+		h := open(t, mqtt.Limits{})
+		var ended atomic.Bool
+		h.ending = func() { time.Sleep(50 * time.Millisecond); ended.Store(true) }
+		r := dial(t, h.addr)
+		r.greet(packet.Connect{Version: v, ClientID: "a", Clean: true, KeepAlive: 60})
+		if v == packet.V5 {
+			r.send(&packet.Leave{Kind: packet.TypeDisconnect})
+		} else {
+			r.send(disconnect)
+		}
+		r.closed()
+		if !ended.Load() {
+			t.Errorf("version %d: the socket was closed before the session", v)
+		}
 	}
 }

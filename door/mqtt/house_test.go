@@ -35,6 +35,8 @@ type house struct {
 	ends   chan mqtt.Reason  // one for each connection that ended
 	came   chan mqtt.Connect // one for each CONNECT that was asked about
 
+	ending func() // called before the session ends, if it is set
+
 	mu     sync.Mutex
 	safe   func(topic string) func(context.Context) error // replaces the broker's wait, if it returns one
 	guests map[string]*guest
@@ -204,6 +206,9 @@ func (g *guest) Done() <-chan struct{}                    { return g.s.Done() }
 func (g *guest) Close(context.Context, bool)              { panic("End is there") }
 
 func (g *guest) End(ctx context.Context, why mqtt.Reason) {
+	if g.h.ending != nil {
+		g.h.ending()
+	}
 	g.s.End(ctx, broker.EndCause{Clean: why.Clean()})
 	g.h.ends <- why
 }
