@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"strait/policy", "strait/credential", "strait/state", "strait/identity/sigv4", "strait/identity/ca", "strait/identity/template", "strait/vend",
 		"strait/door/mqtt/packet", "strait/door/mqtt/websocket", "strait/device"},
 	// Homes of facts, engines, and suites that homes run.
-	{"strait/state/local", "strait/state/statetest", "strait/broker", "strait/rule", "strait/shadow", "strait/object", "strait/function", "strait/function/boot", "strait/logs"},
+	{"strait/state/local", "strait/state/statetest", "strait/broker", "strait/rule", "strait/schedule", "strait/shadow", "strait/object", "strait/function", "strait/function/boot", "strait/logs"},
 	{"strait/object/dir", "strait/object/s3", "strait/object/objecttest", "strait/object/settings"},
 	{"strait/object/lifecycle", "strait/object/notify"},
 	{"strait/identity"},
@@ -30,7 +30,7 @@ var floors = [][]string{
 }
 
 // engines do the work; only the corridor and the server know them.
-var engines = []string{"strait/broker", "strait/rule", "strait/shadow", "strait/object", "strait/object/dir", "strait/object/s3", "strait/object/lifecycle", "strait/object/notify", "strait/function", "strait/logs"}
+var engines = []string{"strait/broker", "strait/rule", "strait/schedule", "strait/shadow", "strait/object", "strait/object/dir", "strait/object/s3", "strait/object/lifecycle", "strait/object/notify", "strait/function", "strait/logs"}
 
 // outside are rooms that run on devices or speak AWS's public APIs only: they
 // reach nothing of the server, not even indirectly.

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -32,6 +33,8 @@ type desk struct {
 	web   *http.Client
 	creds aws.Credentials
 	said  bytes.Buffer
+
+	service string // whose scope the signatures have; "" is iotdata
 }
 
 func (y *yard) desk() *desk {
@@ -61,7 +64,7 @@ func (d *desk) ask(method, target, body string, headers ...string) (int, string)
 		req.Header.Set(name, value)
 	}
 	sum := sha256.Sum256([]byte(body))
-	if err := v4.NewSigner().SignHTTP(d.Context(), d.creds, req, hex.EncodeToString(sum[:]), "iotdata", "ap-northeast-1", time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(d.Context(), d.creds, req, hex.EncodeToString(sum[:]), cmp.Or(d.service, "iotdata"), "ap-northeast-1", time.Now()); err != nil {
 		d.Fatal(err)
 	}
 	resp, err := d.web.Do(req)
@@ -84,6 +87,7 @@ var passing = []struct {
 }{
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "<uuid>"},
 	{regexp.MustCompile(`\b1[0-9]{12}\b`), "<ms>"},
+	{regexp.MustCompile(`\b1[0-9]{9}(\.[0-9]{3})?\b`), "<s>"},
 	{regexp.MustCompile(`Port":[0-9]+`), `Port":<port>`},
 	{regexp.MustCompile(`"decisionId":"[^"]*"`), `"decisionId":"<id>"`},
 	{regexp.MustCompile(`(?m)^X-Strait-Decision-Id: .*$`), "X-Strait-Decision-Id: <id>"},

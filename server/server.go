@@ -26,6 +26,7 @@ import (
 	"strait/object/lifecycle"
 	"strait/object/notify"
 	"strait/rule"
+	"strait/schedule"
 	"strait/shadow"
 	"strait/state/local"
 )
@@ -43,6 +44,7 @@ type Server struct {
 	rules      *rule.Engine
 	broker     *broker.Broker
 	shadows    *shadow.Engine
+	schedules  *schedule.Engine
 	functions  *function.Engine
 	logGroups  *logs.Engine
 	corridor   *api.Corridor
@@ -202,6 +204,10 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 		return err
 	}
 	s.later(s.functions.Close)
+	if s.schedules, err = schedule.Open(ctx, schedule.Config{Store: s.store, Invoker: scheduleHands{s}, Now: s.cfg.Now, Log: s.cfg.Log, Events: s.scheduleEvent}); err != nil {
+		return err
+	}
+	s.later(s.schedules.Close)
 	s.directory.OnChange(s.mqtt.Recheck)
 	return nil
 }
@@ -218,6 +224,7 @@ func (s *Server) layCorridor(context.Context) error {
 	s.logs = api.Logs(s.directory, s.logGroups)
 	s.functions.Resume()
 	s.rules.Resume()
+	s.schedules.Start()
 	s.notify.Run()
 	return nil
 }
@@ -226,6 +233,8 @@ func (s *Server) services() []api.Service {
 	return []api.Service{
 		s.sts, s.lambda, s.iotdata, s.iot, s.s3, s.logs,
 		api.IAM(s.directory),
+		api.Scheduler(s.directory, s.authorizer, s.schedules),
+		api.Events(s.directory, s.schedules),
 		api.Strait(s.directory, s.authorizer),
 		api.Provider(s.directory, s.authorizer, s.issuer, s.cfg.Now),
 	}

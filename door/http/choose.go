@@ -14,7 +14,7 @@ const mqttPath = "/mqtt"
 var scopeServices = map[string]string{
 	"s3": "s3", "sts": "sts", "iam": "iam", "lambda": "lambda", "iot": "iot", "execute-api": "iot",
 	"iotdata": "iotdata", "iotdevicegateway": "iotdata", "strait": "strait",
-	"logs": "logs",
+	"logs": "logs", "events": "events", "scheduler": "scheduler",
 }
 
 // choose finds the service: by the scope of the signature, else by the host,
@@ -52,7 +52,7 @@ func (d *Door) byHost(x *exchange, host string) string {
 			return "iotdata" // <endpoint>-ats.iot.<region>..., data.iot...
 		case i > 0:
 			continue
-		case l == "sts" || l == "iam" || l == "lambda" || l == "iot" || l == "logs":
+		case l == "sts" || l == "iam" || l == "lambda" || l == "iot" || l == "logs" || l == "events" || l == "scheduler":
 			return l
 		}
 	}

@@ -140,6 +140,19 @@ var restCodes = map[string]codes{
 		strait.Unsupported:     {"": {"InvalidParameterValueException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
 		strait.Unavailable:     {"": {"ServiceException", unavailable}},
 	},
+	"scheduler": {
+		strait.Internal:        {"": {"InternalServerException", internal}},
+		strait.Invalid:         {"": {"ValidationException", badRequest}},
+		strait.Unauthenticated: restAuthentication,
+		strait.Denied:          {"": {"AccessDeniedException", forbidden}},
+		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}},
+		strait.Exists:          {"": {"ConflictException", conflict}},
+		strait.Conflict:        {"": {"ConflictException", conflict}},
+		strait.TooLarge:        {"": {"ValidationException", badRequest}},
+		strait.Limit:           {"": {"ServiceQuotaExceededException", http.StatusPaymentRequired}},
+		strait.Unsupported:     {"": {"ValidationException", badRequest}, "method": {"UnknownOperationException", notAllowed}},
+		strait.Unavailable:     {"": {"InternalServerException", internal}},
+	},
 	"strait": {
 		strait.Internal:        {"": {"InternalFailureException", internal}},
 		strait.Invalid:         {"": {"InvalidRequestException", badRequest}},
@@ -162,6 +175,19 @@ var targetAuthentication = map[string]reply{
 
 // targetCodes are those of the services that speak json 1.1.
 var targetCodes = map[string]codes{
+	"events": {
+		strait.Internal:        {"": {"InternalException", internal}},
+		strait.Invalid:         {"": {"ValidationException", badRequest}, "json": {"SerializationException", badRequest}},
+		strait.Unauthenticated: targetAuthentication,
+		strait.Denied:          {"": {"AccessDeniedException", badRequest}},
+		strait.NotFound:        {"": {"ResourceNotFoundException", badRequest}},
+		strait.Exists:          {"": {"ResourceAlreadyExistsException", badRequest}},
+		strait.Conflict:        {"": {"ConcurrentModificationException", badRequest}},
+		strait.TooLarge:        {"": {"ValidationException", badRequest}},
+		strait.Limit:           {"": {"LimitExceededException", badRequest}},
+		strait.Unsupported:     {"": {"ValidationException", badRequest}, "operation": {"UnknownOperationException", badRequest}, "method": {"UnknownOperationException", notFound}},
+		strait.Unavailable:     {"": {"InternalException", internal}},
+	},
 	"logs": {
 		strait.Internal:        {"": {"InternalFailure", internal}},
 		strait.Invalid:         {"": {"InvalidParameterException", badRequest}, "json": {"SerializationException", badRequest}},

@@ -111,6 +111,8 @@ func (restJSON) fail(x *exchange, e *strait.Error) {
 		if r := e.Detail["Reason"]; r != "" {
 			doc["Reason"] = r
 		}
+	case "scheduler":
+		doc["Message"] = e.Message
 	case "iotdata":
 		doc["traceId"] = x.id
 		if e.Kind == strait.Denied {
