@@ -56,6 +56,7 @@ type MQTT struct {
 
 	mu       sync.Mutex
 	live     map[string]*Connection // by client id
+	watching bool                   // a goroutine looks at their deadlines
 	presence map[string]*presence   // by client id
 	sweepAt  int
 	met      map[*Connection]bool // whose meters count
@@ -91,13 +92,16 @@ type Connection struct {
 	v5      bool
 	id      string // the session identifier of lifecycle events
 	version int    // and the version number
-	stop    chan struct{}
 	once    sync.Once
 
 	shadows  inFlight
 	passport *passport
 
 	noted map[string]bool // topics of which it is recorded that no rule takes them
+
+	// The last topic each way and its ARN: most clients use few. Each is used by
+	// one goroutine at a time.
+	publishes, receives spelled
 
 	meter              meter
 	published, fetched uint // each used by one goroutine
@@ -147,7 +151,7 @@ func (m *MQTT) connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 	}
 	info, _ := m.Broker.Session(in.ClientID)
 	pass := &passport{since: m.Now(), from: in.Addr, to: in.Local, keepAlive: in.KeepAlive, clean: !in.persistent(), expiry: info.Expiry, certified: c.Certificate != nil}
-	conn := &Connection{m: m, passport: pass, guard: g, session: s, trace: trace, v5: in.V5, id: uuid.NewString(), version: version, stop: make(chan struct{}), noted: map[string]bool{}}
+	conn := &Connection{m: m, passport: pass, guard: g, session: s, trace: trace, v5: in.V5, id: uuid.NewString(), version: version}
 	m.mu.Lock()
 	if m.live == nil {
 		m.live = map[string]*Connection{}
@@ -158,7 +162,7 @@ func (m *MQTT) connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 	}
 	m.mu.Unlock()
 	m.meet(conn)
-	go conn.watch()
+	m.watch(conn)
 	// What changed between the check and now is looked at once more.
 	if !g.Alive() {
 		conn.expel(authError, goneBecause(c.Kind))
@@ -248,37 +252,22 @@ func (m *MQTT) mayConnect(g *authz.Guard, in ConnectInput, trace string) error {
 	return m.check(g, rowRetainPublish, in.Will.Topic, trace, true, nil)
 }
 
-func (m *MQTT) check(g *authz.Guard, row messageRow, name, trace string, traced bool, x policy.Context) error {
-	return g.Check(row.name, row.action, row.arn(m.Directory.Place(), name), trace, traced, x)
+// A spelled is a topic and its ARN.
+type spelled struct {
+	topic string
+	arn   strait.ARN
 }
 
-// watch ends the connection when its credentials do.
-func (c *Connection) watch() {
-	deadline := c.guard.Deadline()
-	// The clock may be moved, so that the end is looked for now and then.
-	const look = 5 * time.Second
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-c.stop:
-			return
-		case <-c.session.Done():
-			c.forget()
-			return
-		case <-timer.C:
-		}
-		left := deadline.Sub(c.m.Now())
-		if left <= 0 {
-			why := authError
-			if c.guard.Caller().Certificate == nil {
-				why = "WEBSOCKET_TTL_EXPIRATION"
-			}
-			c.expel(why, "the credentials of the connection have expired")
-			return
-		}
-		timer.Reset(min(left, look))
+// of returns the ARN of topic, the one that was made last if it is the same.
+func (n *spelled) of(row messageRow, p strait.Place, topic string) strait.ARN {
+	if n.topic != topic || topic == "" {
+		*n = spelled{topic, row.arn(p, topic)}
 	}
+	return n.arn
+}
+
+func (m *MQTT) check(g *authz.Guard, row messageRow, name, trace string, traced bool, x policy.Context) error {
+	return g.Check(row.name, row.action, row.arn(m.Directory.Place(), name), trace, traced, x)
 }
 
 // expel closes the connection from this side, and records why.
@@ -295,7 +284,6 @@ func (e *expelled) Error() string { return e.why }
 
 func (c *Connection) end(cause broker.EndCause) {
 	c.once.Do(func() {
-		close(c.stop)
 		c.forget()
 		c.session.End(context.Background(), cause)
 	})
@@ -420,7 +408,7 @@ func (c *Connection) publish(ctx context.Context, m *broker.Message, later *brok
 	} else {
 		traced = c.first(topic)
 	}
-	if err := c.m.check(c.guard, rowPublish, topic, trace, traced, nil); err != nil {
+	if err := c.guard.Check(rowPublish.name, rowPublish.action, c.publishes.of(rowPublish, c.m.Directory.Place(), topic), trace, traced, nil); err != nil {
 		return nil, err
 	}
 	if m.Retain {
@@ -449,6 +437,9 @@ func (c *Connection) publish(ctx context.Context, m *broker.Message, later *brok
 func (c *Connection) first(topic string) bool {
 	if c.noted[topic] || len(c.noted) >= maxNoted {
 		return false
+	}
+	if c.noted == nil {
+		c.noted = map[string]bool{}
 	}
 	c.noted[topic] = true
 	return true
@@ -570,7 +561,7 @@ func (c *Connection) admit(m *broker.Message) bool {
 	if trace == "" {
 		trace = c.trace
 	}
-	err := c.m.check(c.guard, rowReceive, m.Topic, trace, m.Trace != "", nil)
+	err := c.guard.Check(rowReceive.name, rowReceive.action, c.receives.of(rowReceive, c.m.Directory.Place(), m.Topic), trace, m.Trace != "", nil)
 	if err != nil {
 		c.meter.count(didDeliver0+int(m.QoS&1), err)
 	}

@@ -25,7 +25,6 @@ type Guard struct {
 type prepared struct {
 	epoch  uint64
 	set    policy.Set
-	base   policy.Request
 	guard  *policy.Guard
 	gone   bool
 	broken error // a policy could not be read: nothing is allowed
@@ -71,8 +70,7 @@ func (g *Guard) prepare() *prepared {
 	}
 	p := &prepared{epoch: epoch}
 	if p.set, p.gone, p.broken = g.a.standing(&g.caller); p.broken == nil {
-		p.base = policy.Request{Principal: g.caller.Principal, Context: g.a.Directory.Context(&g.caller, g.a.Now())}
-		p.guard = p.set.Guard(p.base)
+		p.guard = p.set.Guard(policy.Request{Principal: g.caller.Principal, Context: g.a.Directory.Context(&g.caller, g.a.Now())})
 	}
 	g.current.Store(p)
 	return p

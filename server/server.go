@@ -273,6 +273,7 @@ func (s *Server) serve(ctx context.Context) error {
 	s.serveMetrics(messages)
 	s.work.Go(func() { s.report(s.broker.Run(s.ctx)) })
 	s.work.Go(s.housekeep)
+	s.work.Go(func() { tidy(s.ctx) })
 	return nil
 }
 

@@ -82,7 +82,7 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 	cl.limits, cl.nc, cl.input, cl.in, cl.out, cl.conn = limits, nc, from, in, out, conn
 	cl.v5, cl.kept, cl.quick = c.V5, c.Expiry > 0, !c.kept()
 	cl.reasons = !s.HideReasons && !(said.Props.Has(packet.RequestProblem) && said.Props.RequestProblem == 0)
-	cl.log = s.log().With("client", c.ClientID, "addr", peer.Addr)
+	cl.log, cl.id, cl.addr = s.log(), c.ClientID, peer.Addr
 	cl.slots = make(chan struct{}, limits.Inflight)
 	cl.publishes, cl.bytes = newRate(limits.Publishes), newRate(limits.Bytes)
 	return cl, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,8 @@ type client struct {
 	out    *writer
 	conn   Conn
 	log    *slog.Logger
+	id     string
+	addr   netip.AddrPort
 
 	v5      bool
 	kept    bool // in MQTT 5: the session was to outlive the connection
@@ -85,7 +88,7 @@ func newClient() *client {
 // its Conn has been closed.
 func (c *client) run(ctx context.Context) {
 	c.begin(ctx)
-	c.log.Debug("mqtt: connected")
+	c.tell(slog.LevelDebug, "mqtt: connected")
 
 	err := c.read(c.ctx)
 	c.drained(true)
@@ -104,7 +107,14 @@ func (c *client) run(ctx context.Context) {
 	case ClientError, Refused:
 		level = slog.LevelInfo
 	}
-	c.log.Log(context.WithoutCancel(ctx), level, "mqtt: disconnected", "reason", string(c.why), "err", c.cause)
+	c.tell(level, "mqtt: disconnected", "reason", string(c.why), "err", c.cause)
+}
+
+// tell logs something about the client.
+func (c *client) tell(level slog.Level, what string, args ...any) {
+	if ctx := context.Background(); c.log.Enabled(ctx, level) {
+		c.log.With("client", c.id, "addr", c.addr).Log(ctx, level, what, args...)
+	}
 }
 
 // end notes why the client ends, if it is the first to know, and ends it.

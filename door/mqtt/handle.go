@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"strait"
@@ -199,7 +200,7 @@ func (c *client) published(err error, m *Message) error {
 	}
 	switch {
 	case drop:
-		c.log.Debug("mqtt: dropped a publish", "topic", m.Topic, "err", err)
+		c.tell(slog.LevelDebug, "mqtt: dropped a publish", "topic", m.Topic, "err", err)
 		return nil
 	case c.v5 && kind == strait.Invalid:
 		return coded(codeTopic, "%s", plainly(err))
@@ -344,7 +345,7 @@ func (c *client) unsubscribe(ctx context.Context, p *packet.Unsubscribe) error {
 func (c *client) tellQoS2(what string) {
 	if !c.told {
 		c.told = true
-		c.log.Info("mqtt: ignored QoS 2, which is not offered", "what", what)
+		c.tell(slog.LevelInfo, "mqtt: ignored QoS 2, which is not offered", "what", what)
 	}
 }
 

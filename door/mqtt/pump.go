@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 )
 
@@ -144,7 +145,7 @@ func (c *client) fetch() (more bool) {
 	n, left := c.out.deliver(p.ds.got[p.at:])
 	p.at += n
 	if len(left) > 0 {
-		c.log.Warn("mqtt: left out deliveries that the client cannot take", "count", len(left))
+		c.tell(slog.LevelWarn, "mqtt: left out deliveries that the client cannot take", "count", len(left))
 		if err := c.waive(c.ctx, left); err != nil {
 			p.ended = true
 			c.end(c.reason(err), err)

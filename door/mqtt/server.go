@@ -66,7 +66,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		// Those who are here already are served while a storm comes in; it
 		// waits in the kernel's queue.
 		s.pace(ctx)
-		conns.Go(func() { s.serveConn(ctx, nc) })
+		conns.Go(func() {
+			// A handshake needs much of a stack; a connection that has been
+			// admitted goes on with a new one.
+			if run := s.greet(ctx, nc); run != nil {
+				conns.Go(run)
+			}
+		})
 	}
 }
 
@@ -84,11 +90,27 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 }
 
 func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
-	defer nc.Close()
-	if !s.enter() {
-		return
+	if run := s.greet(ctx, nc); run != nil {
+		run()
 	}
-	s.serve(ctx, nc, Peer{Addr: addrPort(nc.RemoteAddr()), Local: addrPort(nc.LocalAddr())})
+}
+
+// greet admits a connection, and returns what serves it, or nil; then it is
+// closed.
+func (s *Server) greet(ctx context.Context, nc net.Conn) (run func()) {
+	if !s.enter() {
+		_ = nc.Close()
+		return nil
+	}
+	c := s.receive(ctx, nc, Peer{Addr: addrPort(nc.RemoteAddr()), Local: addrPort(nc.LocalAddr())})
+	if c == nil {
+		_ = nc.Close()
+		return nil
+	}
+	return func() {
+		defer nc.Close()
+		s.lead(ctx, c)
+	}
 }
 
 // Upgrade turns an HTTP request, whose caller has been verified by the HTTP
@@ -120,17 +142,29 @@ func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, identity any) {
 // serve leads a connection that has entered through its life. The caller
 // closes nc.
 func (s *Server) serve(ctx context.Context, nc net.Conn, peer Peer) {
-	c, err := s.admit(ctx, nc, peer)
-	if err != nil {
-		s.leave(true)
-		level := slog.LevelDebug
-		if errors.As(err, new(*refusal)) {
-			level = slog.LevelInfo
-		}
-		s.log().Log(ctx, level, "mqtt: not connected", "addr", peer.Addr, "err", err)
-		return
+	if c := s.receive(ctx, nc, peer); c != nil {
+		s.lead(ctx, c)
 	}
-	s.pending.Add(-1)
+}
+
+// receive admits a connection that has entered, or returns nil.
+func (s *Server) receive(ctx context.Context, nc net.Conn, peer Peer) *client {
+	c, err := s.admit(ctx, nc, peer)
+	if err == nil {
+		s.pending.Add(-1)
+		return c
+	}
+	s.leave(true)
+	level := slog.LevelDebug
+	if errors.As(err, new(*refusal)) {
+		level = slog.LevelInfo
+	}
+	s.log().Log(ctx, level, "mqtt: not connected", "addr", peer.Addr, "err", err)
+	return nil
+}
+
+// lead leads an admitted connection through the rest of its life.
+func (s *Server) lead(ctx context.Context, c *client) {
 	defer s.leave(false)
 	c.run(ctx)
 }
