@@ -262,7 +262,7 @@ func (s *Server) serve(ctx context.Context) error {
 		s.work.Go(func() { s.report(messages.Serve(s.ctx, tls.NewListener(mqtt.Listener(l), deviceTLS(cert)))) })
 	}
 	for _, l := range s.listeners.https {
-		s.serveWeb(tls.NewListener(l, webTLS(cert)), web, messages)
+		s.serveWeb(tls.NewListener(mqtt.Listener(l), webTLS(cert)), web, messages)
 	}
 	for _, l := range s.listeners.certs {
 		s.serveWeb(tls.NewListener(l, askingTLS(cert)), web, messages)
