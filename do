@@ -3,6 +3,8 @@
 #   demo    run the main job, narrated (strait demo)
 #   test    install what the tests need and run them all
 #   build   the binaries, into bin/
+#   peers   another S3 server, into bin/: a story sends to it when it is there
+#   cross   the agent for other systems, and its sizes
 #   fuzz    every fuzz target for some seconds each (./do fuzz 20s)
 #   bench   the benchmarks: credentials, the start, MQTT, objects, policies (not part of the tests)
 #   soak    half an hour of mixed MQTT traffic (./do soak 10m; not part of the tests)
@@ -19,6 +21,10 @@ build() {
   go build -trimpath -o bin/ ./cmd/strait ./cmd/strait-agent
   CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/strait-vend
 }
+
+# peers builds versitygw, the S3 server of others that the agent is tried on,
+# into bin/, from a module of its own. It takes a while the first time.
+peers() { (cd bench/objects/peers/versitygw && go build -trimpath -o ../../../../bin/ github.com/versity/versitygw/cmd/versitygw); }
 
 # clients installs the real programs that stories drive. What cannot be had is
 # said loudly here, and a story that misses its client says so again; with
@@ -41,6 +47,22 @@ clients() {
   else
     say "LEFT OUT: the Node clients (no npm)"
   fi
+  [ -x bin/versitygw ] || timeout 45 ./do peers || say "LEFT OUT: versitygw (not built within 45 s: ./do peers)"
+}
+
+# cross builds the agent for what devices are, stripped, and says how large it
+# is. The first time it compiles the standard library for each; then it links.
+cross() {
+  local out limit=$((16 << 20)) target os arch size
+  out=$(mktemp -d)
+  for target in linux/arm64 linux/arm darwin/arm64 darwin/amd64 windows/amd64 linux/amd64; do
+    os=${target%/*} arch=${target#*/}
+    GOOS=$os GOARCH=$arch GOARM=6 CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$out/agent" ./cmd/strait-agent || { rm -r "$out"; exit 1; }
+    size=$(wc -c <"$out/agent")
+    printf '%-14s %5.1f MiB\n' "$target" "$(awk "BEGIN { print $size / 1048576 }")"
+    [ "$size" -lt "$limit" ] || { say "the agent for $target is larger than 16 MiB"; rm -r "$out"; exit 1; }
+  done
+  rm -r "$out"
 }
 
 test_() {
@@ -57,6 +79,8 @@ test_() {
   # With -v they say which clients they drove, and each step.
   go test -timeout 12m -v "$@" ./story
   go test -timeout 12m "$@" $(go list ./story/... | grep -v '^strait/story$')
+  # The agent for other systems: links only, where they were built before.
+  timeout 240 ./do cross || { [ $? = 124 ] && say "LEFT OUT: the rest of the agent's cross-builds (not within 240 s: ./do cross)"; }
 }
 
 fuzz() {
@@ -75,7 +99,7 @@ crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 30m -v ./story/power/...
 soak() { STRAIT_SOAK=${1:-30m} go test -count=1 -timeout 0 -run '^TestSoak$' -v ./story/soak; }
 
 case "${1:-}" in
-demo | build | fuzz | bench | soak | crash) verb=$1; shift; "$verb" "$@" ;;
+demo | build | peers | cross | fuzz | bench | soak | crash) verb=$1; shift; "$verb" "$@" ;;
 test) shift; test_ "$@" ;;
-*) sed -n '2,10p' "$0"; exit 2 ;;
+*) sed -n '2,12p' "$0"; exit 2 ;;
 esac
