@@ -161,3 +161,45 @@ func TestGuardsAreAPlace(t *testing.T) {
 		}
 	}
 }
+
+// TestDeviceIsSmall: what a device links besides the standard library. Each
+// module here was taken for a reason; another one needs one, too.
+func TestDeviceIsSmall(t *testing.T) {
+	library := map[string]string{
+		"strait":                       "the words",
+		"github.com/aws/aws-sdk-go-v2": "signatures, S3's shapes",
+		"github.com/aws/smithy-go":     "what that SDK stands on",
+		"github.com/eclipse/paho.mqtt": "MQTT 3.1.1",
+		"github.com/gorilla/websocket": "signed WebSockets",
+		"github.com/minio/crc64nvme":   "checksums by the processor",
+		"github.com/klauspost/cpuid":   "what that asks the processor with",
+		"golang.org/x/":                "locks of files, proxies, terminals",
+	}
+	program := map[string]string{
+		"github.com/alecthomas/kong":    "flags",
+		"github.com/dustin/go-humanize": "sizes for people",
+	}
+	deps := list(t, `{{.ImportPath}} {{join .Deps " "}}`)
+	for _, pkg := range []string{"strait/device", "strait/cmd/strait-agent"} {
+		if len(deps[pkg]) == 0 {
+			t.Fatalf("%s is not there", pkg)
+		}
+		for _, dep := range deps[pkg] {
+			host, _, _ := strings.Cut(dep, "/")
+			if !strings.Contains(host, ".") && host != "strait" {
+				continue // the standard library; those of strait are in TestOutsideReachesNoServer
+			}
+			known := func(m map[string]string) bool {
+				for prefix := range m {
+					if strings.HasPrefix(dep, prefix) {
+						return true
+					}
+				}
+				return false
+			}
+			if !known(library) && !(pkg == "strait/cmd/strait-agent" && known(program)) {
+				t.Errorf("%s links %s: no device needs it", pkg, dep)
+			}
+		}
+	}
+}
