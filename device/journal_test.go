@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -129,14 +130,38 @@ func TestJournalDamaged(t *testing.T) {
 	}
 }
 
-// Whatever is in the file: what is believed is exactly what would be written
-// for it again, and believing it once more changes nothing.
+// checked gives each line of data the checksum that it should have: noise alone
+// would never come past the first one.
+func checked(data []byte) (out []byte) {
+	var sum uint32
+	for line := range bytes.Lines(data) {
+		text := bytes.TrimSuffix(line[min(9, len(line)):], []byte{'\n'})
+		sum = crc32.Update(sum, crc32.MakeTable(crc32.Castagnoli), text)
+		out = append(fmt.Appendf(out, "%08x ", sum), append(text[:len(text):len(text)], '\n')...)
+	}
+	return out
+}
+
+// Whatever is in the file, with right checksums or wrong ones: what is believed
+// is exactly what would be written for it again, and believing it once more
+// changes nothing.
 func FuzzJournal(f *testing.F) {
 	data, _ := written(someRecords(rand.New(rand.NewPCG(5, 6)), 3))
-	f.Add(data)
-	f.Add(data[:len(data)-3])
-	f.Add([]byte("00000000 {}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Add(data, false)
+	f.Add(data[:len(data)-3], false)
+	f.Add(data, true)
+	f.Add([]byte("00000000 {}\n"), true)
+	// Parts that no journal may hold: each is what one check refuses.
+	for _, part := range []string{
+		`"Number":0,"Offset":0,"Size":5,"Sum":"1","ETag":"e"`, `"Number":10001,"Offset":0,"Size":5,"Sum":"1","ETag":"e"`, `"Number":1,"Offset":-5,"Size":5,"Sum":"1","ETag":"e"`,
+		`"Number":1,"Offset":0,"Size":0,"Sum":"1","ETag":"e"`, `"Number":1,"Offset":0,"Size":5,"Sum":"1"`, `"Number":1,"Offset":6,"Size":5,"Sum":"1","ETag":"e"`,
+	} {
+		f.Add([]byte(`00000000 {"Begin":{"Version":1,"Size":10,"UploadID":"u"}}`+"\n00000000 {\"Part\":{"+part+"}}\n"), true)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, right bool) {
+		if right {
+			data = checked(data)
+		}
 		p, good, sum := device.ParseJournal(data)
 		if good < 0 || good > len(data) || good == 0 && p.Begin != nil || good > 0 && p.Begin == nil {
 			t.Fatalf("believed %d of %d bytes: %+v", good, len(data), p)
@@ -146,7 +171,7 @@ func FuzzJournal(f *testing.F) {
 			t.Fatal("read again it is something else")
 		}
 		for _, d := range p.Parts {
-			if d.Size < 1 || d.Offset < 0 || p.Begin.Size >= 0 && d.Offset+d.Size > p.Begin.Size {
+			if d.Number < 1 || d.Number > 10_000 || d.ETag == "" || d.Size < 1 || d.Offset < 0 || p.Begin.Size >= 0 && d.Offset+d.Size > p.Begin.Size {
 				t.Fatalf("a part outside the file: %+v", d)
 			}
 		}
