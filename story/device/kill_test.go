@@ -62,6 +62,7 @@ func TestKilled(t *testing.T) {
 	h.s3.set(nil)
 	files, killed := 0, 0
 	id, parts, lives, before := "", 0, 0, 0
+	var took time.Duration
 	for killed < kills || lives > 0 {
 		cmd := h.agent(binary, "upload", file, "--s3-endpoint", h.web.URL, "--part-size", strconv.Itoa(part), "--concurrency", "2", "--bandwidth", strconv.Itoa(80*mib), "--json")
 		var out bytes.Buffer
@@ -72,9 +73,11 @@ func TestKilled(t *testing.T) {
 		lives++
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
-		moment := time.Duration(r.Int64N(int64(900 * time.Millisecond)))
-		if killed >= kills {
-			moment = time.Minute
+		// The first file is left alone, to learn how long one takes here and now.
+		moment := time.Minute
+		begin := time.Now()
+		if took > 0 && killed < kills {
+			moment = someTime(r, took)
 		}
 		var err error
 		select {
@@ -109,10 +112,18 @@ func TestKilled(t *testing.T) {
 			t.Errorf("the journal is left behind: %v", err)
 		}
 		files++
+		if took == 0 {
+			took = time.Since(begin)
+		}
 		id, parts, lives = "", 0, 0
 	}
 	_, puts, _ := h.s3.counts()
 	t.Logf("%d kills, %d files, %d parts sent for %d", killed, files, puts, files*whole)
+}
+
+// someTime is a random moment before end.
+func someTime(r *rand.Rand, end time.Duration) time.Duration {
+	return time.Duration(r.Int64N(int64(end)))
 }
 
 // A stream has no second chance: after the agent's death it is reported lost,
