@@ -220,7 +220,7 @@ func TestHalfOpenMQTT(t *testing.T) {
 	h.wide()
 	w := newWire(t, h.s.Ready().MQTT[0])
 	c := h.connect(func(cfg *device.Config) {
-		cfg.Endpoint, cfg.Timeout, cfg.KeepAlive = w.addr, 300*time.Millisecond, time.Second
+		cfg.Endpoint, cfg.Timeout, cfg.KeepAlive = w.addr, time.Second, time.Second
 	})
 	got := collect(t, c, "free/#")
 	w.Freeze()

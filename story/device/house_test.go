@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +29,11 @@ import (
 
 func TestMain(m *testing.M) {
 	function.MaybeSandboxMain()
-	os.Exit(m.Run())
+	code := m.Run()
+	if theAgent.dir != "" {
+		os.RemoveAll(theAgent.dir)
+	}
+	os.Exit(code)
 }
 
 const (
@@ -142,14 +147,29 @@ func (h *house) agent(binary, command string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// build builds the agent.
+// built is the agent, built once for all tests.
+type built struct {
+	once sync.Once
+	dir  string
+	said []byte
+	err  error
+}
+
+func (b *built) build() {
+	if b.dir, b.err = os.MkdirTemp("", "strait-agent-"); b.err == nil {
+		b.said, b.err = exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", b.dir, "../../cmd/strait-agent").CombinedOutput()
+	}
+}
+
+var theAgent built
+
 func build(t *testing.T) string {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "strait-agent")
-	if said, err := exec.Command("go", "build", "-buildvcs=false", "-o", out, "../../cmd/strait-agent").CombinedOutput(); err != nil {
-		t.Fatalf("build the agent: %v\n%s", err, said)
+	theAgent.once.Do(theAgent.build)
+	if theAgent.err != nil {
+		t.Fatalf("build the agent: %v\n%s", theAgent.err, theAgent.said)
 	}
-	return out
+	return filepath.Join(theAgent.dir, "strait-agent")
 }
 
 // file makes a file of noise.
