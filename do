@@ -76,9 +76,11 @@ test_() {
   go test "${race[@]}" -timeout 12m "$@" $(go list ./... | grep -v '^strait/story')
   # What the race detector cannot judge: memory and allocations of decisions.
   go test -timeout 5m "$@" -run '^(TestFloodMemory|TestGuardAllocatesNothing)$' ./authz
-  # With -v they say which clients they drove, and each step.
+  # With -v they say which clients they drove, and each step; and what happened
+  # to the device, with the seed and the agent's memory.
   go test -timeout 12m -v "$@" ./story
-  go test -timeout 12m "$@" $(go list ./story/... | grep -v '^strait/story$')
+  go test -timeout 12m -v "$@" ./story/device | grep -v '^=== '
+  go test -timeout 12m "$@" $(go list ./story/... | grep -vE '^strait/story(/device)?$')
   # The agent for other systems: links only, where they were built before.
   timeout 240 ./do cross || { [ $? = 124 ] && say "LEFT OUT: the rest of the agent's cross-builds (not within 240 s: ./do cross)"; }
 }
