@@ -1,6 +1,9 @@
 package device
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // For tests of what cannot be seen from outside.
 var (
@@ -46,4 +49,17 @@ func (p Plan) Pieces() (out []PartDone) {
 		out = append(out, x.partDone)
 	}
 	return out
+}
+
+// Gate is how many parts are under way.
+type Gate struct{ g *gate }
+
+func NewGate(runs int) Gate                    { return Gate{newGate(runs)} }
+func (g Gate) Enter(ctx context.Context) error { return g.g.enter(ctx) }
+func (g Gate) Leave(well bool)                 { g.g.leave(well) }
+func (g Gate) Failed()                         { g.g.failed() }
+func (g Gate) Room() bool {
+	g.g.mu.Lock()
+	defer g.g.mu.Unlock()
+	return g.g.in < g.g.limit
 }

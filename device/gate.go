@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// A gate bounds how many parts are under way, adapted to the link: one more
-// after each round that went well, half as many after a failure.
+// A gate bounds how many parts are under way, adapted to the link: twice as
+// many after each round that went well, until the first failure; then half as
+// many after a failure, and one more after a round.
 type gate struct {
 	mu    sync.Mutex
 	free  *sync.Cond
@@ -14,6 +15,7 @@ type gate struct {
 	most  int
 	in    int
 	well  int // parts since limit last changed
+	hurt  bool
 }
 
 const (
@@ -58,7 +60,11 @@ func (g *gate) leave(well bool) {
 	g.in--
 	if well {
 		if g.well++; g.well >= g.limit && g.limit < g.most {
-			g.limit, g.well = g.limit+1, 0
+			if g.well = 0; g.hurt {
+				g.limit++
+			} else {
+				g.limit = min(2*g.limit, g.most)
+			}
 		}
 	}
 	g.free.Broadcast()
@@ -69,6 +75,6 @@ func (g *gate) failed() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.most > 0 {
-		g.limit, g.well = max(1, g.limit/2), 0
+		g.limit, g.well, g.hurt = max(1, g.limit/2), 0, true
 	}
 }
