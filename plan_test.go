@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"strait/door/http", "strait/door/mqtt"},
 	{"strait/server", "strait/setup"},
 	{"strait/cmd/strait", "strait/cmd/strait-agent", "strait/cmd/strait-vend"},
-	{"strait/story", "strait/story/device", "strait/story/explain", "strait/story/links", "strait/story/power", "strait/story/s3", "strait/story/soak"},
+	{"strait/story", "strait/story/device", "strait/story/explain", "strait/story/links", "strait/story/power", "strait/story/s3", "strait/story/soak", "strait/story/wire"},
 }
 
 // engines do the work; only the corridor and the server know them.

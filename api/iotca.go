@@ -229,6 +229,7 @@ type byCAInput struct {
 	ID     string `aws:"path,caCertificateId"`
 	Marker string `aws:"query,marker"`
 	Size   *int   `aws:"query,pageSize"`
+	Rising bool   `aws:"query,isAscendingOrder"`
 }
 
 func (k iotDesk) listByCA(ctx context.Context, c Call, in *byCAInput) (*listCertificatesOutput, error) {
@@ -238,7 +239,7 @@ func (k iotDesk) listByCA(ctx context.Context, c Call, in *byCAInput) (*listCert
 			found = append(found, c)
 		}
 	}
-	return k.listedCertificates(found, markerInput{in.Marker, in.Size})
+	return k.listedCertificates(found, markerInput{in.Marker, in.Size, in.Rising})
 }
 
 type registerByCAInput struct {

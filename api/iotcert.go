@@ -2,6 +2,10 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"sort"
+	"time"
 
 	"strait"
 	"strait/identity"
@@ -176,8 +180,30 @@ func (k iotDesk) deleteCertificate(ctx context.Context, _ Call, in *deleteCertif
 }
 
 type markerInput struct {
-	Marker string `aws:"query,marker"`
-	Size   *int   `aws:"query,pageSize"`
+	Marker    string `aws:"query,marker"`
+	Size      *int   `aws:"query,pageSize"`
+	Ascending bool   `aws:"query,isAscendingOrder"`
+}
+
+// pageMade is page in the order in which items were made: the newest first,
+// or, ascending, the oldest.
+func pageMade[T any](in *markerInput, items []T, made func(T) (time.Time, string)) ([]T, string, error) {
+	when := func(v T) (int64, string) {
+		at, name := made(v)
+		if in.Ascending {
+			return at.UnixNano(), name
+		}
+		return math.MaxInt64 - at.UnixNano(), name
+	}
+	sort.Slice(items, func(i, j int) bool {
+		a, first := when(items[i])
+		b, second := when(items[j])
+		return a < b || a == b && first < second
+	})
+	return page(items, func(v T) string {
+		n, name := when(v)
+		return fmt.Sprintf("%016x %s", n, name)
+	}, in.Marker, in.Size)
 }
 
 type listCertificatesOutput struct {
@@ -190,7 +216,7 @@ func (k iotDesk) listCertificates(_ context.Context, _ Call, in *markerInput) (*
 }
 
 func (k iotDesk) listedCertificates(all []*identity.CertificateRecord, in markerInput) (*listCertificatesOutput, error) {
-	cs, next, err := page(all, func(c *identity.CertificateRecord) string { return c.ID }, in.Marker, in.Size)
+	cs, next, err := pageMade(&in, all, func(c *identity.CertificateRecord) (time.Time, string) { return c.Created, c.ID })
 	out := &listCertificatesOutput{Certificates: []certificateDescription{}, Marker: next}
 	for _, c := range cs {
 		out.Certificates = append(out.Certificates, certificateDescription{ARN: c.ARN(k.directory.Place()), ID: c.ID, Status: c.Status, Created: Epoch(c.Created), Mode: c.Mode})

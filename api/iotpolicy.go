@@ -4,6 +4,7 @@ import (
 	"context"
 	"sort"
 	"strconv"
+	"time"
 
 	"strait"
 	"strait/identity"
@@ -93,17 +94,23 @@ type listPoliciesOutput struct {
 	Marker   string         `json:"nextMarker,omitempty"`
 }
 
+// listed is a page of policies, by name.
 func (k iotDesk) listed(ps []*identity.IoTPolicy, marker string, size *int) (*listPoliciesOutput, error) {
 	ps, next, err := page(ps, func(p *identity.IoTPolicy) string { return p.Name }, marker, size)
+	return k.namePolicies(ps, next), err
+}
+
+func (k iotDesk) namePolicies(ps []*identity.IoTPolicy, next string) *listPoliciesOutput {
 	out := &listPoliciesOutput{Policies: []listedPolicy{}, Marker: next}
 	for _, p := range ps {
 		out.Policies = append(out.Policies, listedPolicy{p.Name, p.ARN(k.directory.Place())})
 	}
-	return out, err
+	return out
 }
 
 func (k iotDesk) listPolicies(_ context.Context, _ Call, in *markerInput) (*listPoliciesOutput, error) {
-	return k.listed(k.directory.IoTPolicies(), in.Marker, in.Size)
+	ps, next, err := pageMade(in, k.directory.IoTPolicies(), func(p *identity.IoTPolicy) (time.Time, string) { return p.Created, p.Name })
+	return k.namePolicies(ps, next), err
 }
 
 func (k iotDesk) deletePolicy(ctx context.Context, _ Call, in *policyInput) (*Nothing, error) {
