@@ -191,13 +191,6 @@ func setRequestTags(x policy.Context, tags []tag) {
 	x.Set("aws:TagKeys", keys...)
 }
 
-// setResourceTags sets the keys of a resource that has tags.
-func setResourceTags(x policy.Context, tags map[string]string) {
-	for k, v := range tags {
-		x.Set("aws:ResourceTag/"+k, v)
-	}
-}
-
 // A boundary is a permissions boundary as answers show it.
 type boundary struct {
 	PermissionsBoundaryType string

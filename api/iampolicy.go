@@ -106,13 +106,10 @@ func (k iamDesk) onPolicy(action strait.Action) func(context.Context, View, *Cal
 	}
 }
 
-// askPolicy asks for action on a managed policy, with the keys of its tags.
+// askPolicy asks for action on a managed policy.
 func (k iamDesk) askPolicy(action strait.Action, arn strait.ARN, x policy.Context) ([]Ask, error) {
 	if err := checkPolicyARN("PolicyArn", arn); err != nil {
 		return nil, err
-	}
-	if p, err := k.directory.Managed(arn); err == nil {
-		setResourceTags(x, p.Tags)
 	}
 	return askWith(action, arn, x), nil
 }

@@ -148,9 +148,7 @@ func askRole(v View, action strait.Action, name string) ([]Ask, error) {
 	if err != nil {
 		return ask(action, v.Place().IAM("role/"+name)), nil
 	}
-	x := policy.Context{}
-	setResourceTags(x, r.Tags)
-	return askWith(action, r.ARN(v.Place()), x), nil
+	return askWith(action, r.ARN(v.Place()), policy.Context{}), nil
 }
 
 func (k iamDesk) getRole(_ context.Context, _ Call, in *roleInput) (*roleOutput, error) {

@@ -120,9 +120,7 @@ func askUser(v View, action strait.Action, name string) ([]Ask, error) {
 	if err != nil {
 		return ask(action, v.Place().IAM("user/"+name)), nil
 	}
-	x := policy.Context{}
-	setResourceTags(x, u.Tags)
-	return askWith(action, u.ARN(v.Place()), x), nil
+	return askWith(action, u.ARN(v.Place()), policy.Context{}), nil
 }
 
 func (k iamDesk) getUser(_ context.Context, _ Call, in *userInput) (*userOutput, error) {

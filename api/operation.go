@@ -27,6 +27,9 @@ import (
 // A Caller is who asks, once proven.
 type Caller = identity.Caller
 
+// Signing is how an S3 request was signed.
+type Signing = identity.Signing
+
 // An Ask is one thing that an operation needs to be allowed.
 type Ask = authz.Ask
 

@@ -357,6 +357,28 @@ func writeContext(e extras, ifMatch, ifNoneMatch string) policy.Context {
 	return x
 }
 
+// asker is the asks of a row.
+type asker[In any] func(context.Context, View, *Caller, *In) ([]Ask, error)
+
+// making adds to the asks of a write whether it makes an object; the beginning
+// and the parts of an upload do not.
+func making[In any](makes bool, asks asker[In]) asker[In] {
+	return func(ctx context.Context, v View, c *Caller, in *In) ([]Ask, error) {
+		list, err := asks(ctx, v, c, in)
+		for i := range list {
+			if list[i].Action == "s3:PutObject" {
+				x := maps.Clone(list[i].Context)
+				if x == nil {
+					x = policy.Context{}
+				}
+				x.Set("s3:ObjectCreationOperation", strconv.FormatBool(makes))
+				list[i].Context = x
+			}
+		}
+		return list, err
+	}
+}
+
 // writeConditions reads the two conditions that a write may have.
 func writeConditions(ifMatch, ifNoneMatch string) (match string, none bool, err error) {
 	if ifNoneMatch != "" && ifNoneMatch != "*" {

@@ -55,6 +55,9 @@ type Authorizer struct {
 	Recorder  *Recorder
 	Log       *Log // what older records are found in; may be nil
 	Now       func() time.Time
+	// EngineTags returns the tags of a resource that the directory does not
+	// hold, such as a function; may be nil.
+	EngineTags func(strait.ARN) (map[string]string, error)
 }
 
 // Ask answers every ask, in order, and records each decision. The error is
@@ -108,11 +111,11 @@ func (a *Authorizer) decide(c *identity.Caller, operation string, set policy.Set
 			return Verdict{}, unreadable(err)
 		}
 	}
-	r := policy.Request{Principal: c.Principal, Action: ask.Action, Resource: ask.Resource, Context: known}
-	if len(ask.Context) > 0 {
-		r.Context = maps.Clone(known)
-		maps.Copy(r.Context, ask.Context)
+	x, err := a.about(known, ask)
+	if err != nil {
+		return Verdict{}, unreadable(err)
 	}
+	r := policy.Request{Principal: c.Principal, Action: ask.Action, Resource: ask.Resource, Context: x}
 	d := set.Decide(r)
 	if isGone {
 		d.Note = gone
@@ -127,6 +130,31 @@ func (a *Authorizer) decide(c *identity.Caller, operation string, set policy.Set
 		return Verdict{Allowed: true}, nil
 	}
 	return Verdict{Err: refusal(c, r, d, id)}, nil
+}
+
+// about returns known with the keys of this ask: those of the operation, and
+// the tags of the resource, which no operation has to think of.
+func (a *Authorizer) about(known policy.Context, ask Ask) (policy.Context, error) {
+	tags := a.Directory.ResourceTags(ask.Resource)
+	if tags == nil && a.EngineTags != nil {
+		var err error
+		if tags, err = a.EngineTags(ask.Resource); err != nil {
+			return nil, err
+		}
+	}
+	if len(ask.Context) == 0 && len(tags) == 0 {
+		return known, nil
+	}
+	x := maps.Clone(known)
+	iam := strings.HasPrefix(string(ask.Resource), "arn:aws:iam:")
+	for k, v := range tags {
+		x.Set("aws:ResourceTag/"+k, v)
+		if iam {
+			x.Set("iam:ResourceTag/"+k, v)
+		}
+	}
+	maps.Copy(x, ask.Context)
+	return x, nil
 }
 
 // withResource adds the policy of what is asked for: the trust policy of a

@@ -1,8 +1,6 @@
 package authz
 
 import (
-	"maps"
-
 	"strait/identity"
 	"strait/policy"
 )
@@ -20,8 +18,11 @@ func (a *Authorizer) Simulate(c *identity.Caller, ask Ask) (*Record, error) {
 			return nil, unreadable(err)
 		}
 	}
-	x := a.Directory.Context(c, a.Now())
-	maps.Copy(x, ask.Context)
+	known := a.Directory.Context(c, a.Now())
+	x, err := a.about(known, ask)
+	if err != nil {
+		return nil, unreadable(err)
+	}
 	r := policy.Request{Principal: c.Principal, Action: ask.Action, Resource: ask.Resource, Context: x}
 	d := set.Decide(r)
 	if isGone {

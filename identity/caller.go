@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"sync"
+	"time"
 
 	"strait"
 	"strait/credential"
@@ -29,9 +30,19 @@ type Caller struct {
 
 	IP        netip.Addr
 	UserAgent string
-	Secure    bool // came over TLS
+	Referer   string
+	Signing   Signing // of an S3 request
+	Secure    bool    // came over TLS
 	Trace     string
 	Request   string // the id of the request over HTTP that it makes
+}
+
+// Signing is how an S3 request was signed and came, as condition keys tell it.
+type Signing struct {
+	Type    string    // REST-HEADER, REST-QUERY-STRING or POST; "" when it is not signed
+	Version string    // AWS4-HMAC-SHA256 or AWS
+	At      time.Time // zero when the signature has no date
+	TLS     string    // the version of TLS, such as 1.3; "" without TLS
 }
 
 // CertificateID returns the id under which crt is registered: the lower-case

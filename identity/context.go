@@ -40,6 +40,10 @@ func (d *Directory) Context(c *Caller, now time.Time) policy.Context {
 	if c.UserAgent != "" {
 		x.Set("aws:UserAgent", c.UserAgent)
 	}
+	if c.Referer != "" {
+		x.Set("aws:Referer", c.Referer)
+	}
+	c.Signing.set(x, now)
 	switch c.Kind {
 	case strait.Service:
 		if c.SourceARN != "" {
@@ -74,6 +78,20 @@ func (d *Directory) Context(c *Caller, now time.Time) policy.Context {
 		x.Set("iot:DomainName", c.Domain)
 	}
 	return x
+}
+
+func (s *Signing) set(x policy.Context, now time.Time) {
+	if s.TLS != "" {
+		x.Set("s3:TlsVersion", s.TLS)
+	}
+	if s.Type == "" {
+		return
+	}
+	x.Set("s3:authType", s.Type)
+	x.Set("s3:signatureversion", s.Version)
+	if !s.At.IsZero() {
+		x.Set("s3:signatureAge", strconv.FormatInt(max(0, now.Sub(s.At).Milliseconds()), 10))
+	}
 }
 
 func setTags(x policy.Context, tags map[string]string) {

@@ -97,6 +97,34 @@ func (d *Directory) UntagIoT(ctx context.Context, arn strait.ARN, keys []string)
 	})
 }
 
+// ResourceTags returns the tags of a user, a role, a managed policy or an IoT
+// resource; nil for one that has none, or is not the directory's.
+func (d *Directory) ResourceTags(arn strait.ARN) map[string]string {
+	if strings.HasPrefix(string(arn), "arn:aws:iot:") {
+		return d.IoTTags(arn)
+	}
+	if !strings.HasPrefix(string(arn), "arn:aws:iam:") {
+		return nil
+	}
+	kind, path, _ := strings.Cut(arn.Resource(), "/")
+	name := lower(path[lastSlash(path)+1:])
+	switch kind {
+	case "user":
+		if u := read(d, &d.users, name); u != nil && u.ARN(d.place) == arn {
+			return u.Tags
+		}
+	case "role":
+		if r := read(d, &d.roles, name); r != nil && r.ARN(d.place) == arn {
+			return r.Tags
+		}
+	case "policy":
+		if p := read(d, &d.managed, string(arn)); p != nil {
+			return p.Tags
+		}
+	}
+	return nil
+}
+
 // IoTTags returns the tags of an IoT resource.
 func (d *Directory) IoTTags(arn strait.ARN) map[string]string {
 	if t := read(d, &d.tags, string(arn)); t != nil {

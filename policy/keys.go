@@ -9,6 +9,10 @@ const certificateKeys = "iot:certificate."
 // case. A key that is supplied and absent follows the rules of absence; about
 // one that is never supplied nothing can be known, so an Allow that names it
 // does not match and a Deny that names it does. (iam-evaluation §5, iot-policies §5)
+//
+// Three of them have no value here ever, and that is known, too: nobody signs in
+// with MFA (aws:MultiFactorAuthAge), no service calls on behalf of a user
+// (aws:CalledVia), and there are no event source mappings (lambda:FunctionArn).
 func Supplied(key string) bool {
 	key = strings.ToLower(key)
 	switch key {
@@ -33,7 +37,7 @@ func Supplied(key string) bool {
 		return true
 	}
 	for _, prefix := range [...]string{
-		"aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "s3:requestobjecttag/",
+		"aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/", "s3:requestobjecttag/",
 		"credentials-iot:", certificateKeys, "iot:connection.thing.attributes[",
 	} {
 		if strings.HasPrefix(key, prefix) && len(key) > len(prefix) {

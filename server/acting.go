@@ -237,3 +237,18 @@ func (h functionSender) Send(ctx context.Context, f function.Function, to strait
 	})
 	return err
 }
+
+// engineTags returns the tags of a function, for decisions about it.
+func (s *Server) engineTags(arn strait.ARN) (map[string]string, error) {
+	name, ok := strings.CutPrefix(string(arn), string(s.cfg.Place.Lambda("")))
+	if !ok || name == "" {
+		return nil, nil
+	}
+	name, _, _ = strings.Cut(name, ":")
+	f, err := s.functions.Get(context.Background(), name)
+	switch strait.KindOf(err) {
+	case strait.NotFound, strait.Invalid:
+		return nil, nil
+	}
+	return f.Tags, err
+}

@@ -222,6 +222,7 @@ func (s *Server) layCorridor(context.Context) error {
 	s.iot = api.IoT(s.directory, s.authority, s.rules, s.authorizer, p, s.cfg.endpoint)
 	s.mqtt.Provisioner = p
 	s.logs = api.Logs(s.directory, s.logGroups)
+	s.authorizer.EngineTags = s.engineTags
 	s.functions.Resume()
 	s.rules.Resume()
 	s.schedules.Start()

@@ -13,6 +13,7 @@ package http
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -225,6 +226,10 @@ func (d *Door) known(x *exchange, c api.Caller) api.Caller {
 	if a, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
 		c.IP = a.Addr()
 	}
+	if x.service != nil && x.service.Name == "s3" {
+		c.Signing = x.signing()
+	}
+	c.Referer = x.r.Referer()
 	c.UserAgent, c.Secure, c.Request = x.r.UserAgent(), x.r.TLS != nil, x.id
 	if x.r.TLS != nil {
 		c.Domain = x.r.TLS.ServerName
@@ -233,6 +238,30 @@ func (d *Door) known(x *exchange, c api.Caller) api.Caller {
 		c.Trace = api.NewTrace()
 	}
 	return c
+}
+
+// signing is how x was signed, in S3's words.
+func (x *exchange) signing() (s api.Signing) {
+	if x.r.TLS != nil {
+		s.TLS = strings.TrimPrefix(tls.VersionName(x.r.TLS.Version), "TLS ")
+	}
+	if x.claim == nil {
+		return s
+	}
+	s.Version, s.At = "AWS4-HMAC-SHA256", x.claim.SignedAt
+	switch x.claim.Form {
+	case sigv4.Header:
+		s.Type = "REST-HEADER"
+	case sigv4.Query:
+		s.Type = "REST-QUERY-STRING"
+	case sigv4.PostForm:
+		s.Type = "POST"
+	case sigv4.QueryV2:
+		s.Type, s.Version = "REST-QUERY-STRING", "AWS"
+	case sigv4.FormV2:
+		s.Type, s.Version = "POST", "AWS"
+	}
+	return s
 }
 
 // bodyLimit is the most that a service reads at once. CreateFunction carries
