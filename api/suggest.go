@@ -96,10 +96,10 @@ func (k straitDesk) suggestPolicy(_ context.Context, _ Call, in *suggestPolicyIn
 	}
 	text := policy.Least(kind, needed, refused...)
 	if text == "" {
-		return nil, strait.Errorf(strait.NotFound, "suggestion", "Nothing that was allowed to %s is recorded since this server was started.", who)
+		return nil, strait.Errorf(strait.NotFound, "suggestion", "Nothing that was allowed to %s is remembered.", who)
 	}
 	out.Policy = json.RawMessage(text)
-	out.Note = "What was refused is not in it. Only what happened since this server was started counts."
+	out.Note = "What was refused is not in it. Only what was asked for while this server ran counts, and what is remembered of it."
 	if !whole {
 		out.Note += " There was more than is remembered: the policy lacks some of it."
 	}

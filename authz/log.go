@@ -39,6 +39,9 @@ type Log struct {
 	serial int  // of file
 	missed int  // records that a failed write left out
 	failed bool // the last write failed; said once
+
+	uses    *usesLog
+	samples bool // the last write of samples failed
 }
 
 // LogLimits bound a Log. Zero members take the defaults: 16 files of 8 MiB.
@@ -86,6 +89,10 @@ func OpenLog(dir string, r *Recorder, d *identity.Directory, limits LogLimits, l
 	}
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("open the decision log: %w", err)
+	}
+	if l.uses, err = openUses(dir, &r.used); err != nil {
+		l.file.Close()
+		return nil, err
 	}
 	return l, nil
 }
@@ -137,6 +144,7 @@ func (l *Log) Run(ctx context.Context) {
 			return
 		case <-t.C:
 			l.flush(l.recorder.now().Truncate(time.Second))
+			l.sample(l.uses.flush(&l.recorder.used))
 		}
 	}
 }
@@ -144,7 +152,17 @@ func (l *Log) Run(ctx context.Context) {
 // Close writes what is left. Run must have ended.
 func (l *Log) Close() error {
 	l.flush(time.Time{})
+	l.sample(l.uses.close(&l.recorder.used))
 	return l.file.Close()
+}
+
+// sample tells, once, that samples cannot be written: they are lost with a
+// restart, and nothing else is.
+func (l *Log) sample(err error) {
+	if err != nil && !l.samples {
+		l.log.Error("the samples for policy suggestions cannot be written", "error", err)
+	}
+	l.samples = err != nil
 }
 
 // flush writes the records from before the moment (zero: all) that have not

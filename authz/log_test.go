@@ -26,7 +26,7 @@ func (h *house) keep(dir string, limits authz.LogLimits) *authz.Log {
 
 func lines(t *testing.T, dir string) (out []*authz.Told) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	files, err := filepath.Glob(filepath.Join(dir, "decisions-*.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestLogFlood(t *testing.T) {
 		l = h.keep(dir, authz.LogLimits{FileSize: 64 << 10, Files: 3})
 	}
 	h.must(l.Close())
-	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	files, _ := filepath.Glob(filepath.Join(dir, "decisions-*"))
 	if len(files) > 3 {
 		t.Errorf("%d files, want at most 3", len(files))
 	}

@@ -21,6 +21,7 @@ type Use struct {
 	Last     time.Time     `json:"last"`              // to the minute
 
 	request policy.Request
+	kept    time.Time // when it was last given to the log
 }
 
 // Request is the use as a question, without condition keys.
@@ -41,6 +42,10 @@ type uses struct {
 	total int
 	by    map[string]*list.Element // of *user, by who
 	order list.List                // of *user, seen last at the back
+
+	logged   bool      // they are kept on disk, too
+	pending  []keptUse // still to be written there
+	overflow bool      // more than that
 }
 
 type user struct {
@@ -78,6 +83,16 @@ func (u *uses) note(c *identity.Caller, action strait.Action, resource strait.AR
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	one := u.add(who, Use{Action: action, Resource: resource, Refused: refused, Last: now,
+		request: policy.Request{Principal: c.Principal, Action: action, Resource: resource}})
+	if one != nil {
+		u.keep(who, one, now)
+	}
+}
+
+// add remembers one use, or that it was there again; nil when there is no room
+// for it. mu is held.
+func (u *uses) add(who string, now Use) *Use {
 	if u.by == nil {
 		u.by = map[string]*list.Element{}
 	}
@@ -88,22 +103,22 @@ func (u *uses) note(c *identity.Caller, action strait.Action, resource strait.AR
 	}
 	u.order.MoveToBack(el)
 	one := el.Value.(*user)
-	key := use{action, resource, refused}
+	key := use{now.Action, now.Resource, now.Refused}
 	if have := one.what[key]; have != nil {
-		have.Last = now
-		return
+		have.Last = now.Last
+		return have
 	}
 	if len(one.what) >= maxUses {
 		one.full = true
-		return
+		return nil
 	}
 	if u.total++; u.total > allUses {
 		oldest := u.order.Remove(u.order.Front()).(*user)
 		delete(u.by, oldest.who)
 		u.total -= len(oldest.what)
 	}
-	one.what[key] = &Use{Action: action, Resource: resource, Refused: refused, Last: now,
-		request: policy.Request{Principal: c.Principal, Action: action, Resource: resource}}
+	one.what[key] = &now
+	return &now
 }
 
 // Uses returns what "thing/T", or a role or user by its ARN, needed since a
@@ -121,7 +136,7 @@ func (r *Recorder) Uses(who string, since time.Time) (out []Use, whole bool) {
 			out = append(out, *u)
 		}
 	}
-	return out, !one.full
+	return out, !one.full && len(one.what) < maxUses // a restart forgets full
 }
 
 // A sieve lets a use through when it is new on this connection, or was not
