@@ -7,7 +7,8 @@ import (
 )
 
 // Decide weighs every statement of every document that counts for this caller
-// and answers. It never stops early, so that the reasons are whole. A layer
+// and answers. It never stops early, so that the reasons are whole (of a large
+// layer, those that matter: see mostReasons). A layer
 // that the mode of the caller does not know (IoT policies of a user, say) is
 // not looked at.
 //
@@ -25,25 +26,21 @@ func (s Set) Decide(r Request) Decision {
 	shelves := s.shelves(c.mode)
 	count := 0
 	for _, shelf := range shelves {
-		for _, doc := range shelf.docs {
-			count += len(doc.statements)
-		}
+		count += min(shelf.statements(), mostReasons+4)
 	}
 	w := weigher{request: &r, action: lowered(string(r.Action))}
 	if count > 0 {
-		d.Reasons = make([]Reason, count)
+		d.Reasons = make([]Reason, 0, count)
 	}
-	next := 0
 	for _, shelf := range shelves {
+		if shelf.statements() > mostReasons {
+			b |= s.weighCrowd(&w, shelf, &d)
+			continue
+		}
 		for _, doc := range shelf.docs {
 			for _, st := range doc.statements {
-				reason := &d.Reasons[next]
-				next++
-				*reason = st.blank
-				reason.Layer = shelf.layer
-				if s.Via != nil {
-					reason.Via = s.Via[doc.Name]
-				}
+				d.Reasons = append(d.Reasons, s.blank(shelf.layer, doc, st))
+				reason := &d.Reasons[len(d.Reasons)-1]
 				if !st.hasPrincipal && !st.coversLower(w.action) {
 					continue // blank is the whole of it
 				}

@@ -153,7 +153,7 @@ func (d Decision) silence(s Set, layer Layer, r Request) []string {
 	var out []string
 	for i, reason := range near {
 		if i == nearest {
-			out = append(out, fmt.Sprintf("%d more statements of the %s are about it and miss, too.", len(near)-i, layer))
+			out = append(out, fmt.Sprintf("%d more statements of the %s are about it and miss, too.", len(near)-i+d.Untold[layer], layer))
 			break
 		}
 		out = append(out, reason.missed(string(r.Action)))

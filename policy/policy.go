@@ -138,8 +138,12 @@ type Decision struct {
 	// Refused are all layers that refuse, explicit denies first; empty when
 	// the request is allowed.
 	Refused []Layer
-	// Reasons has one entry for each statement of each document weighed.
+	// Reasons has one entry for each statement of each document weighed; of a
+	// layer with very many, for those that matched and those that came nearest.
 	Reasons []Reason
+	// Untold counts, for such a layer, the other Allows that were about the
+	// request and missed.
+	Untold map[Layer]int
 	// Note is set when no document was at fault, such as "an anonymous caller
 	// has no identity policies".
 	Note string

@@ -265,6 +265,13 @@ type shelf struct {
 	docs  []*Document
 }
 
+func (f *shelf) statements() (n int) {
+	for _, doc := range f.docs {
+		n += len(doc.statements)
+	}
+	return n
+}
+
 // allLayers are the layers of documents in the order of evaluation.
 var allLayers = [...]Layer{LayerTrust, LayerIdentity, LayerResource, LayerBoundary, LayerSession, LayerIoT}
 
