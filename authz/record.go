@@ -77,7 +77,7 @@ type Recorder struct {
 	second  int64
 	seen    map[repeat]*entry
 	answers map[refused]answered
-	wake    chan struct{} // closed and replaced when a record comes
+	wake    chan struct{} // closed when a record comes; nil while nobody waits
 	done    chan struct{} // closed when nobody shall wait any more
 	ended   sync.Once
 }
@@ -129,7 +129,7 @@ type repeat struct {
 // NewRecorder returns an empty recorder.
 func NewRecorder(now func() time.Time) *Recorder {
 	return &Recorder{
-		now: now, sources: map[string]*list.List{}, traces: map[string]*origin{}, seen: map[repeat]*entry{}, answers: map[refused]answered{}, wake: make(chan struct{}),
+		now: now, sources: map[string]*list.List{}, traces: map[string]*origin{}, seen: map[repeat]*entry{}, answers: map[refused]answered{},
 		done: make(chan struct{}), born: NewTrace()[:8], used: uses{seed: maphash.MakeSeed()},
 	}
 }
@@ -219,8 +219,10 @@ func (r *Recorder) add(rec *Record, key repeat) string {
 	r.makeRoom(e.source)
 	r.keep(e)
 	r.seen[key] = e
-	close(r.wake)
-	r.wake = make(chan struct{})
+	if r.wake != nil {
+		close(r.wake)
+		r.wake = nil
+	}
 	return rec.ID
 }
 
@@ -324,6 +326,9 @@ func (r *Recorder) Since(token string) (out []*Record, next string) {
 func (r *Recorder) Wait() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.wake == nil {
+		r.wake = make(chan struct{})
+	}
 	return r.wake
 }
 

@@ -28,70 +28,82 @@ func sortedKeys[V any](m map[string]V) []string {
 // (iam-evaluation.md, section 5; iot-policies.md, section 5). Keys of a
 // single operation are added by that operation.
 func (d *Directory) Context(c *Caller, now time.Time) policy.Context {
-	x := policy.Context{}
-	x.Set("aws:CurrentTime", now.UTC().Format(time.RFC3339))
-	x.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
-	x.Set("aws:SecureTransport", strconv.FormatBool(c.Secure))
-	x.Set("aws:RequestedRegion", d.place.Region)
-	x.Set("aws:ViaAWSService", "false")
+	x := facts{make(policy.Context, 24), make([]string, 0, 24)}
+	x.set("aws:currenttime", now.UTC().Format(time.RFC3339))
+	x.set("aws:epochtime", strconv.FormatInt(now.Unix(), 10))
+	x.set("aws:securetransport", strconv.FormatBool(c.Secure))
+	x.set("aws:requestedregion", d.place.Region)
+	x.set("aws:viaawsservice", "false")
 	if c.IP.IsValid() {
-		x.Set("aws:SourceIp", c.IP.Unmap().WithZone("").String())
+		x.set("aws:sourceip", c.IP.Unmap().WithZone("").String())
 	}
 	if c.UserAgent != "" {
-		x.Set("aws:UserAgent", c.UserAgent)
+		x.set("aws:useragent", c.UserAgent)
 	}
 	if c.Referer != "" {
-		x.Set("aws:Referer", c.Referer)
+		x.set("aws:referer", c.Referer)
 	}
-	c.Signing.set(x, now)
+	c.Signing.set(&x, now)
 	switch c.Kind {
 	case strait.Service:
 		if c.SourceARN != "" {
-			x.Set("aws:SourceArn", string(c.SourceARN))
-			x.Set("aws:SourceAccount", d.place.Account)
+			x.set("aws:sourcearn", string(c.SourceARN))
+			x.set("aws:sourceaccount", d.place.Account)
 		}
-		return x
+		return x.Context
 	case strait.Anonymous, "":
-		return x
+		return x.Context
 	}
-	x.Set("aws:PrincipalAccount", c.Account)
-	x.Set("aws:PrincipalType", string(c.Kind))
-	x.Set("aws:userid", c.ID)
+	x.set("aws:principalaccount", c.Account)
+	x.set("aws:principaltype", string(c.Kind))
+	x.set("aws:userid", c.ID)
 	switch c.Kind {
 	case strait.User:
-		x.Set("aws:PrincipalArn", string(c.ARN))
-		x.Set("aws:username", c.Name)
+		x.set("aws:principalarn", string(c.ARN))
+		x.set("aws:username", c.Name)
 		if u := read(d, &d.users, lower(c.Name)); u != nil {
-			setTags(x, u.Tags)
+			setTags(x.Context, u.Tags)
 		}
 	case strait.AssumedRole:
-		d.sessionContext(x, c)
+		d.sessionContext(&x, c)
 	case strait.Certificate:
-		d.certificateContext(x, c)
+		d.certificateContext(x.Context, c)
 	default:
-		x.Set("aws:PrincipalArn", string(c.ARN))
+		x.set("aws:principalarn", string(c.ARN))
 	}
 	if c.ClientID != "" {
-		x.Set("iot:ClientId", c.ClientID)
+		x.set("iot:clientid", c.ClientID)
 	}
 	if c.Domain != "" {
-		x.Set("iot:DomainName", c.Domain)
+		x.set("iot:domainname", c.Domain)
 	}
-	return x
+	return x.Context
 }
 
-func (s *Signing) set(x policy.Context, now time.Time) {
+func (s *Signing) set(x *facts, now time.Time) {
 	if s.TLS != "" {
-		x.Set("s3:TlsVersion", s.TLS)
+		x.set("s3:tlsversion", s.TLS)
 	}
 	if s.Type == "" {
 		return
 	}
-	x.Set("s3:authType", s.Type)
-	x.Set("s3:signatureversion", s.Version)
+	x.set("s3:authtype", s.Type)
+	x.set("s3:signatureversion", s.Version)
 	if !s.At.IsZero() {
-		x.Set("s3:signatureAge", strconv.FormatInt(max(0, now.Sub(s.At).Milliseconds()), 10))
+		x.set("s3:signatureage", strconv.FormatInt(max(0, now.Sub(s.At).Milliseconds()), 10))
 	}
+}
+
+// facts are a Context in the making. Its single values lie in one row, and its
+// keys are written in lower case: every request of HTTP makes one.
+type facts struct {
+	policy.Context
+	row []string
+}
+
+func (f *facts) set(key, value string) {
+	f.row = append(f.row, value)
+	f.Context[key] = f.row[len(f.row)-1 : len(f.row) : len(f.row)]
 }
 
 func setTags(x policy.Context, tags map[string]string) {
@@ -100,20 +112,20 @@ func setTags(x policy.Context, tags map[string]string) {
 	}
 }
 
-func (d *Directory) sessionContext(x policy.Context, c *Caller) {
-	x.Set("aws:PrincipalArn", string(c.RoleARN))
+func (d *Directory) sessionContext(x *facts, c *Caller) {
+	x.set("aws:principalarn", string(c.RoleARN))
 	if r := d.RoleByARN(c.RoleARN); r != nil {
-		setTags(x, r.Tags)
+		setTags(x.Context, r.Tags)
 	}
 	s := c.Session
 	if s == nil {
 		return
 	}
-	setTags(x, s.Tags)
-	x.Set("aws:TokenIssueTime", s.Issued.UTC().Format(time.RFC3339))
-	x.Set("aws:MultiFactorAuthPresent", "false")
+	setTags(x.Context, s.Tags)
+	x.set("aws:tokenissuetime", s.Issued.UTC().Format(time.RFC3339))
+	x.set("aws:multifactorauthpresent", "false")
 	if s.SourceIdentity != "" {
-		x.Set("aws:SourceIdentity", s.SourceIdentity)
+		x.set("aws:sourceidentity", s.SourceIdentity)
 	}
 	for k, v := range s.Context {
 		x.Set(k, v)
