@@ -130,6 +130,8 @@ func (st *statement) entries(list []entry) []entry {
 			q := quick{}
 			if a.fixed != nil {
 				q = a.fixed.quick
+			} else {
+				q = a.ends()
 			}
 			resources = append(resources, q)
 		}

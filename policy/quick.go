@@ -17,6 +17,7 @@ const (
 	quickExact                  // text
 	quickPrefix                 // text*
 	quickPlaces                 // text, any region, any account, suffix: arn:aws:iot:*:*:topic/a
+	quickEnds                   // text at the beginning and suffix at the end, or it does not match
 )
 
 // match tells whether text matches, and whether q knows.
@@ -36,8 +37,26 @@ func (q *quick) match(text string) (ok, sure bool) {
 		text = text[len(q.text) : len(text)-len(q.suffix)]
 		colon := strings.IndexByte(text, ':')
 		return colon >= 0 && strings.IndexByte(text[colon+1:], ':') < 0, true
+	case quickEnds:
+		return false, len(text) < len(q.text)+len(q.suffix) || text[:len(q.text)] != q.text || text[len(text)-len(q.suffix):] != q.suffix
 	}
 	return false, false
+}
+
+// ends is the quick form of a pattern with variables, whatever they are worth.
+func (a *arnTemplate) ends() quick {
+	if a.head == "" {
+		return quick{}
+	}
+	last := a.parts[segments-1]
+	q := quick{how: quickEnds, text: a.head}
+	if tok := last[0]; tok.kind == tokenText {
+		q.text += tok.text
+	}
+	if tok := last[len(last)-1]; tok.kind == tokenText {
+		q.suffix = tok.text
+	}
+	return q
 }
 
 // simple returns the quick form of g, where it has one. A wildcard in the last

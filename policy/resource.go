@@ -16,6 +16,7 @@ type arnTemplate struct {
 	fixed *arnGlob        // set when nothing is left to fill in
 	shown string          // what show says then
 	globs [segments]*glob // of the parts that have no variables
+	head  string          // the first five parts, with their colons, when they are plain
 }
 
 // readResource reads an element of Resource or NotResource: only its sixth
@@ -73,6 +74,17 @@ func (a *arnTemplate) fix() {
 	for i, part := range a.parts {
 		a.globs[i] = template{tokens: part}.fixed()
 	}
+	if len(a.parts) < segments || len(a.parts[segments-1]) == 0 {
+		return
+	}
+	head := ""
+	for _, g := range a.globs[:segments-1] {
+		if g == nil || !g.exact() || strings.Contains(g.chunks[0].text, ":") {
+			return
+		}
+		head += g.chunks[0].text + ":"
+	}
+	a.head = head
 }
 
 // matches is fill and match in one, without allocating where that can be.
@@ -83,6 +95,11 @@ func (a *arnTemplate) matches(text string, ctx Context, guess bool) (bool, filli
 	if len(a.parts) < segments {
 		g, f := a.fill(ctx, guess)
 		return f == filled && g.match(text), f
+	}
+	if a.head != "" {
+		rest, begins := strings.CutPrefix(text, a.head)
+		one, f := matchTokens(a.parts[segments-1], ctx, guess, rest)
+		return begins && one, f
 	}
 	ok := true
 	for i := range segments {
