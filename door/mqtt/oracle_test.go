@@ -2,6 +2,7 @@ package mqtt_test
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -38,6 +39,7 @@ func TestCases(t *testing.T) {
 	if addr := mosquitto(t); addr != "" {
 		stages["mosquitto"] = addr
 	}
+	maps.Copy(cases, loads)
 	for where, addr := range stages {
 		for _, v := range []packet.Version{packet.V311, packet.V5} {
 			for name, play := range cases {
@@ -259,10 +261,11 @@ var cases = map[string]func(stage){
 		if !s.five() {
 			return
 		}
-		const n = 1000
+		const n = 5000
 		r, _ := s.client("window", false, packet.Properties{Present: packet.Of(packet.ReceiveMaximum), ReceiveMaximum: 10})
 		s.subscribe(r, 1, "window")
 		pub, _ := s.client("window-pub", false)
+		long(r, pub)
 		go func() {
 			for i := range n {
 				b, _ := (&packet.Publish{V5: true, Topic: "window", Payload: []byte(fmt.Sprint(i)), QoS: 1, PacketID: uint16(i%50 + 1)}).Append(nil)
