@@ -30,6 +30,7 @@ type commands struct {
 
 	Decisions decisionsCommand `cmd:"" help:"Print the decision log."`
 	Logs      logsCommand      `cmd:"" help:"Print what a function wrote."`
+	Objects   objectsCommand   `cmd:"" help:"Check the object store of a stopped server."`
 	Doctor    doctorCommand    `cmd:"" help:"Look for the broken link of a pattern, without a request."`
 	Coverage  coverageCommand  `cmd:"" help:"Print which of AWS's operations are offered, and why others are not."`
 	Policy    policyCommand    `cmd:"" help:"Judge policies, and suggest them."`

@@ -228,24 +228,30 @@ func waitFor(t *testing.T, done func() bool) {
 	}
 }
 
-// Scenario: the process is killed while it writes. What it said to have put
-// is there.
+// Scenario: the process is killed at a random moment of many uploads at a time,
+// again and again on what the last life left. What it said to have put is there,
+// what is there is whole, and once all is deleted no space is taken.
 func TestKilled(t *testing.T) {
 	if path := os.Getenv("OBJECT_DIR_TEST_KILLED"); path != "" {
 		putForever(t, path)
 	}
-	path := t.TempDir()
-	for range 2 { // the second time, on what the first one left
+	lives, most := 2, 60
+	if os.Getenv("STRAIT_CRASH_LONG") != "" {
+		lives, most = 30, 1500
+	}
+	path, random := t.TempDir(), rand.New(rand.NewPCG(3, 4))
+	for life := range lives {
 		child := exec.Command(os.Args[0], "-test.run=^TestKilled$")
 		child.Env = append(os.Environ(), "OBJECT_DIR_TEST_KILLED="+path)
 		out, err := child.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
+		child.Stderr = os.Stderr
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		before := map[string]int64{}
+		before, enough := map[string]int64{}, 1+random.IntN(most)
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			var key string
@@ -253,18 +259,76 @@ func TestKilled(t *testing.T) {
 			if _, err := fmt.Sscanf(lines.Text(), "put %s %d", &key, &n); err == nil {
 				before[key] = n
 			}
-			if len(before) == 20 {
+			if len(before) == enough {
 				child.Process.Kill()
 			}
 		}
 		child.Wait()
-		if len(before) < 20 {
+		if len(before) < enough {
 			t.Fatalf("the child put %d objects only", len(before))
 		}
-		facts := openFacts(t, filepath.Join(path, "facts"))
-		s := openStore(t, filepath.Join(path, "objects"), facts, dir.Options{})
-		afterCrash(t, s, before)
-		facts.Close()
+		checkLife(t, path, before, life == lives-1)
+	}
+}
+
+// checkLife compares what a killed process has left with what it has said.
+func checkLife(t *testing.T, path string, before map[string]int64, last bool) {
+	t.Helper()
+	facts := openFacts(t, filepath.Join(path, "facts"))
+	defer facts.Close()
+	found, err := dir.Inspect(t.Context(), filepath.Join(path, "objects"), facts, func(p object.Problem) { t.Errorf("inspect: %+v", p) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, filepath.Join(path, "objects"), facts, dir.Options{SegmentSize: 1 << 20})
+	defer s.Close()
+	keys := allKeys(t, s)
+	for _, key := range keys {
+		b, err := read(s, key)
+		word := key + " "
+		if err != nil || len(b) == 0 || string(b) != strings.Repeat(word, len(b)/len(word)) {
+			t.Errorf("%s is there, but not whole: %d bytes, %v", key, len(b), err)
+		}
+		if n, ok := before[key]; ok && n != int64(len(b)) {
+			t.Errorf("%s has %d bytes, not the %d that were put", key, len(b), n)
+		}
+		delete(before, key)
+	}
+	for key := range before {
+		t.Errorf("%s was put, and is not there", key)
+	}
+	t.Logf("%d objects, %d open uploads, unused: %d", found.Objects, found.Uploads, len(found.Orphans))
+	if !last {
+		return
+	}
+	// The sweep: open uploads go, too, and nothing is left.
+	if _, err := s.AbortOlder(t.Context(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		if err := s.Delete(t.Context(), "bucket", key, object.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := taken(t, filepath.Join(path, "objects")); n != 0 {
+		t.Errorf("all is deleted, and segments still take %d bytes", n)
+	}
+}
+
+func allKeys(t *testing.T, s *dir.Store) (keys []string) {
+	t.Helper()
+	for q := (object.Query{}); ; {
+		page, err := s.List(t.Context(), "bucket", q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Objects {
+			keys = append(keys, o.Key)
+		}
+		if !page.Truncated {
+			return keys
+		}
+		q.After = page.Next
 	}
 }
 
@@ -272,7 +336,11 @@ func putForever(t *testing.T, path string) {
 	s := openStore(t, filepath.Join(path, "objects"), openFacts(t, filepath.Join(path, "facts")), dir.Options{SegmentSize: 1 << 20})
 	s.CreateBucket(t.Context(), "bucket", "") // exists the second time
 	var stdout sync.Mutex
-	for w := range 4 {
+	uploads := 100
+	if os.Getenv("STRAIT_CRASH_LONG") != "" {
+		uploads = 1000
+	}
+	for w := range uploads {
 		go func() {
 			for i := 0; ; i++ {
 				key := fmt.Sprintf("%d-%d-%d", os.Getpid(), w, i)

@@ -26,8 +26,9 @@
 //
 // Each segment counts its living bytes. One that is full and has none is
 // unlinked at once; inside others the dead stretches are given back to the
-// file system where it can (punch_linux.go). Segments are not compacted. A
-// version that someone is reading stays alive until the last Reader is closed.
+// file system where it can (punch_linux.go): large ones at once, small ones
+// side by side by a sweep (sweep.go). Segments are never copied. A version that
+// someone is reading stays alive until the last Reader is closed.
 //
 // Begin at dir.go, then write.go and put.go.
 package dir

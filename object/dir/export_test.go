@@ -1,6 +1,9 @@
 package dir
 
-import "os"
+import (
+	"context"
+	"os"
+)
 
 // WithSync lets a test see, or fail, everything that is made durable; next is
 // what would have been called.
@@ -32,3 +35,6 @@ func Recode(b []byte) (again []byte, ok bool) {
 	}
 	return nil, false
 }
+
+// Sweep is what AbortOlder does besides.
+func (s *Store) Sweep(ctx context.Context) (int64, error) { return s.sweep(ctx) }

@@ -6,8 +6,11 @@ import (
 )
 
 // punch gives a stretch of f back to the file system; it reads as zeros then.
-// It is an economy only: an error (not every file system can) is ignored.
-func punch(f *os.File, offset, length int64) {
+// Not every file system can.
+func punch(f *os.File, offset, length int64) error {
 	const keepSize, punchHole = 1, 2 // FALLOC_FL_*, linux/falloc.h
-	_ = syscall.Fallocate(int(f.Fd()), keepSize|punchHole, offset, length)
+	return syscall.Fallocate(int(f.Fd()), keepSize|punchHole, offset, length)
 }
+
+// taken is the space that a file takes on the disk.
+func taken(i os.FileInfo) int64 { return i.Sys().(*syscall.Stat_t).Blocks * 512 }

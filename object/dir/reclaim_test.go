@@ -89,10 +89,20 @@ func (h *home) files() (all []string) {
 // blocks is the space that all segments take on the disk.
 func (h *home) blocks() (n int64) {
 	h.Helper()
-	for _, f := range h.files() {
+	return taken(h, h.path)
+}
+
+// taken is what du says of the segments of a store.
+func taken(t testing.TB, path string) (n int64) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(path, "segments", "*.seg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
 		info, err := os.Stat(f)
 		if err != nil {
-			h.Fatal(err)
+			t.Fatal(err)
 		}
 		n += info.Sys().(*syscall.Stat_t).Blocks * 512
 	}

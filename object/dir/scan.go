@@ -6,22 +6,47 @@ import (
 	"strait/state"
 )
 
+// A stock is what the records name.
+type stock struct {
+	living, ends map[uint64]int64 // of each segment: bytes named, and how far they reach
+	orphans      []string         // keys of parts that belong to nothing any more
+	unreadable   []string         // keys of records that do not decode
+}
+
 // scan takes stock at open: which bytes of which segment are named. It also
 // deletes records of parts that belong to nothing any more, which a crash
 // between ending an upload and dropping its parts leaves behind.
 func (s *Store) scan(ctx context.Context) error {
-	living, ends := map[uint64]int64{}, map[uint64]int64{}
+	k, err := s.takeStock(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range k.unreadable {
+		s.segments.frozen = true
+		s.log.Error("a record of the object store is damaged; no space is reclaimed until it is gone", "key", key)
+	}
+	// With something unreadable, touch nothing.
+	if !s.segments.frozen {
+		if err := s.erase(ctx, k.orphans); err != nil {
+			return err
+		}
+		if err := s.forget(ctx); err != nil {
+			return err
+		}
+	}
+	return s.segments.load(k.living, k.ends)
+}
+
+func (s *Store) takeStock(ctx context.Context) (*stock, error) {
+	k := &stock{living: map[uint64]int64{}, ends: map[uint64]int64{}}
 	count := func(xs []extent) {
 		for _, x := range xs {
 			n := inFile(x.length)
-			living[x.segment] += n
-			ends[x.segment] = max(ends[x.segment], x.offset+n)
+			k.living[x.segment] += n
+			k.ends[x.segment] = max(k.ends[x.segment], x.offset+n)
 		}
 	}
-	unreadable := func(f state.Fact) {
-		s.segments.frozen = true
-		s.log.Error("a record of the object store is damaged; no space is reclaimed until it is gone", "key", f.Key)
-	}
+	unreadable := func(f state.Fact) { k.unreadable = append(k.unreadable, f.Key) }
 
 	// 1. Objects; those made of uploads are remembered for their parts.
 	made := map[id]manifest{}
@@ -38,7 +63,7 @@ func (s *Store) scan(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 
 	// 2. Open uploads.
@@ -52,11 +77,10 @@ func (s *Store) scan(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 
 	// 3. Parts of either.
-	var orphans []string
 	err = s.each(ctx, partPrefix, func(f state.Fact) error {
 		v, number, ok := splitPartKey(f.Key)
 		p, err := decodePart(f.Value)
@@ -67,22 +91,9 @@ func (s *Store) scan(ctx context.Context) error {
 		if m := made[v]; open[v] || m.has(number) {
 			count(p.extents)
 		} else {
-			orphans = append(orphans, f.Key)
+			k.orphans = append(k.orphans, f.Key)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-
-	// 4. Act on it; with something unreadable, touch nothing.
-	if !s.segments.frozen {
-		if err := s.erase(ctx, orphans); err != nil {
-			return err
-		}
-		if err := s.forget(ctx); err != nil {
-			return err
-		}
-	}
-	return s.segments.load(living, ends)
+	return k, err
 }

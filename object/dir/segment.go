@@ -29,6 +29,8 @@ type segment struct {
 	living  int64 // bytes named by records, or by holders
 	sealed  bool  // nobody will append any more
 	broken  bool  // a sync failed: what was not synced before is lost
+	changes int   // of living
+	swept   int   // changes, when sweep looked last and found nothing more to give back
 }
 
 // segments are the files of a store.
@@ -78,7 +80,7 @@ func (s *segments) take() (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &segment{number: number, file: f, holders: 1}
+	g := &segment{number: number, file: f, holders: 1, swept: -1}
 	s.mu.Lock()
 	s.all[number] = g
 	s.mu.Unlock()
@@ -106,6 +108,7 @@ func (s *segments) giveBack(g *segment, added int64, seal bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.living += added
+	g.changes++
 	if seal || g.broken || g.end >= s.size {
 		g.sealed = true
 		return
@@ -194,6 +197,7 @@ func (s *segments) free(xs []extent) {
 			continue
 		}
 		g.living -= inFile(x.length)
+		g.changes++
 		s.settle(g)
 		gone := s.all[x.segment] == nil
 		frozen := s.frozen
@@ -217,7 +221,7 @@ func (s *segments) hollow(x extent) {
 		return
 	}
 	defer f.Close()
-	punch(f, from, to-from)
+	_ = punch(f, from, to-from) // an economy only; sweep hears of it
 }
 
 // load takes stock of the files at open, when ends says how far each segment
@@ -237,7 +241,7 @@ func (s *segments) load(living, ends map[uint64]int64) error {
 			continue
 		}
 		s.next = max(s.next, number+1)
-		g := &segment{number: number, sealed: true, linked: true, living: living[number]}
+		g := &segment{number: number, sealed: true, linked: true, living: living[number], swept: -1}
 		s.all[number] = g
 		if s.frozen {
 			continue

@@ -269,7 +269,8 @@ func (s *Store) tombstone(ctx context.Context, bucket, key string, v id) (tombst
 }
 
 // AbortOlder implements object.Store. It also forgets what Complete and Abort
-// keep for being asked again, once that time is over.
+// keep for being asked again, once that time is over, and gives back space that
+// is dead inside segments.
 func (s *Store) AbortOlder(ctx context.Context, before time.Time) (int, error) {
 	if err := s.enter(); err != nil {
 		return 0, err
@@ -278,7 +279,16 @@ func (s *Store) AbortOlder(ctx context.Context, before time.Time) (int, error) {
 	if err := s.forget(ctx); err != nil {
 		return 0, err
 	}
-	return s.abortAll(ctx, uploadPrefix, func(u upload) bool { return u.initiated.Before(before) })
+	n, err := s.abortAll(ctx, uploadPrefix, func(u upload) bool { return u.initiated.Before(before) })
+	if err != nil {
+		return n, err
+	}
+	if freed, err := s.sweep(ctx); err != nil {
+		return n, err
+	} else if freed > 0 {
+		s.log.Info("dead space inside segments was given back", "bytes", freed)
+	}
+	return n, nil
 }
 
 // abortAll aborts the uploads below a prefix of facts that which picks.
