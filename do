@@ -96,7 +96,7 @@ fuzz() {
 
 bench() { (cd bench && go run ./vend "$@" && go run ./start && go run ./mqtt -rounds 3 -time 500ms -crowd 1000 && go run ./objects -rounds 3 && go run ./device -rounds 3) && (cd bench/policy && go run .); }
 
-crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 30m -v ./story/power/... ./story/device/... ./object/dir/... "$@"; }
+crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 90m -v ./story/power/... ./story/device/... ./object/dir/... "$@"; }
 
 soak() { STRAIT_SOAK=${1:-30m} go test -count=1 -timeout 0 -run '^TestSoak$' -v ./story/soak; }
 
