@@ -46,10 +46,8 @@ func (e *Engine) Create(ctx context.Context, r Rule) error {
 	}
 	e.change.Lock()
 	defer e.change.Unlock()
-	if len(e.rules.Load().byName) >= MaxRules {
-		if _, err := e.find(r.Name); err != nil {
-			return strait.Errorf(strait.Limit, "rules", "there are already %d rules", MaxRules)
-		}
+	if n, known := e.count(r.Name); n >= e.cfg.MaxRules && !known {
+		return strait.Errorf(strait.Limit, "rules", "there are already %d rules", n)
 	}
 	r.Created = e.cfg.Now().UTC()
 	err = e.store(ctx, r, made, state.Absent())
@@ -146,7 +144,7 @@ func (e *Engine) Get(name string) (Rule, error) {
 
 // List returns every rule, sorted by name.
 func (e *Engine) List() []Rule {
-	defs := e.rules.Load().byName
+	defs := e.current().byName
 	out := make([]Rule, 0, len(defs))
 	for _, name := range slices.Sorted(maps.Keys(defs)) {
 		out = append(out, defs[name].rule.clone())
@@ -158,7 +156,7 @@ func (e *Engine) List() []Rule {
 // ones too, sorted by name. WHERE is not asked.
 func (e *Engine) Matching(topic string) []Rule {
 	var out []Rule
-	defs, _, _ := e.rules.Load().match(topic)
+	defs, _, _ := e.current().match(topic)
 	for _, d := range defs {
 		out = append(out, d.rule.clone())
 	}
@@ -182,10 +180,25 @@ func (c *catalog) match(topic string) (defs []*definition, seen, name string) {
 }
 
 func (e *Engine) find(name string) (*definition, error) {
-	if d := e.rules.Load().byName[name]; d != nil {
+	e.learning.Lock()
+	defer e.learning.Unlock()
+	if d := e.known[name].def; d != nil {
 		return d, nil
 	}
 	return nil, noRule(name)
+}
+
+// count tells how many rules there are, and whether name is one of them.
+func (e *Engine) count(name string) (n int, known bool) {
+	e.learning.Lock()
+	defer e.learning.Unlock()
+	return e.alive, e.known[name].def != nil
+}
+
+func (e *Engine) revisionOf(name string) state.Revision {
+	e.learning.Lock()
+	defer e.learning.Unlock()
+	return e.known[name].revision
 }
 
 func noRule(name string) error {
@@ -204,7 +217,7 @@ func (e *Engine) update(ctx context.Context, name string, alter func(*definition
 	if made == nil {
 		return strait.Errorf(strait.Invalid, "sql", "rule %s cannot be run here; replace or delete it: %w", name, old.broken)
 	}
-	err = e.store(ctx, r, made, state.At(e.known[name].revision))
+	err = e.store(ctx, r, made, state.At(e.revisionOf(name)))
 	if errors.Is(err, state.ErrConflict) {
 		return strait.Errorf(strait.Conflict, "rule", "rule %s has been changed meanwhile", name)
 	}
@@ -292,10 +305,9 @@ func (e *Engine) load(ctx context.Context) (state.Revision, error) {
 		if d.broken != nil {
 			e.cfg.Log.Error("a stored rule cannot be run", "rule", name, "err", d.broken)
 		}
-		e.known[name] = known{f.Revision, d}
+		e.learn(name, f.Revision, d)
 		last = max(last, f.Revision)
 	}
-	e.rebuild()
 	return last, nil
 }
 
@@ -317,8 +329,8 @@ func (e *Engine) follow(from state.Revision) {
 			}
 			e.change.Lock()
 			e.learn(name, c.Revision, d)
-			if c.Deleted && e.known[name].def == nil {
-				delete(e.known, name) // nothing older can come any more
+			if c.Deleted {
+				e.forgetName(name)
 			}
 			e.change.Unlock()
 		}
@@ -327,18 +339,49 @@ func (e *Engine) follow(from state.Revision) {
 }
 
 // learn takes in what revision says of name, unless something newer is known.
-// e.change is held.
 func (e *Engine) learn(name string, revision state.Revision, d *definition) {
-	if k, ok := e.known[name]; ok && k.revision >= revision {
+	e.learning.Lock()
+	defer e.learning.Unlock()
+	k, ok := e.known[name]
+	if ok && k.revision >= revision {
 		return
 	}
+	if k.def != nil {
+		e.alive--
+	}
+	if d != nil {
+		e.alive++
+	}
 	e.known[name] = known{revision, d}
-	e.rebuild()
+	e.stale.Store(true)
 }
 
-// rebuild makes the catalog anew. It costs a walk over all rules (at most
-// MaxRules), which is little for a change of rules and keeps matching free of
-// locks.
+// forgetName drops what is known of a name that was deleted: nothing older can
+// come any more.
+func (e *Engine) forgetName(name string) {
+	e.learning.Lock()
+	defer e.learning.Unlock()
+	if e.known[name].def == nil {
+		delete(e.known, name)
+	}
+}
+
+// current is the catalog, made anew if rules have changed since: that costs a
+// walk over all of them, so it is done once for many changes, by the first
+// message that comes then. It keeps matching free of locks.
+func (e *Engine) current() *catalog {
+	if e.stale.Load() {
+		e.learning.Lock()
+		if e.stale.Load() {
+			e.rebuild()
+			e.stale.Store(false)
+		}
+		e.learning.Unlock()
+	}
+	return e.rules.Load()
+}
+
+// rebuild makes the catalog. e.learning is held.
 func (e *Engine) rebuild() {
 	c := &catalog{byName: make(map[string]*definition, len(e.known)), topics: &node{}}
 	for name, k := range e.known {

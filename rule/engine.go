@@ -32,6 +32,9 @@ type Config struct {
 	// MaxPending and MaxPendingBytes bound the runs that are not handed over
 	// yet; a run beyond them is refused (Accept). 0: 10,000 and 64 MiB.
 	MaxPending      int
+	// MaxRules is how many rules there may be; 0 means MaxRules. AWS's quota,
+	// which can be raised there, is 1,000.
+	MaxRules int
 	MaxPendingBytes int64
 }
 
@@ -52,7 +55,11 @@ type Engine struct {
 	rules        atomic.Pointer[catalog]
 	destinations sync.Mutex // held while one is changed
 	change       sync.Mutex // held while the rules are changed
-	known        map[string]known
+
+	learning sync.Mutex // guards what is known of the rules
+	known    map[string]known
+	alive    int         // those of them that are not deleted
+	stale    atomic.Bool // the catalog is not what is known
 
 	ctx    context.Context // of the engine's own work; ended by Close
 	cancel context.CancelFunc
@@ -86,11 +93,13 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	cfg.Retry.First = cmp.Or(cfg.Retry.First, 500*time.Millisecond)
 	cfg.Retry.Max = cmp.Or(cfg.Retry.Max, time.Minute)
 	cfg.Retry.Attempts = cmp.Or(cfg.Retry.Attempts, 12)
+	cfg.MaxRules = cmp.Or(cfg.MaxRules, MaxRules)
 	cfg.MaxPending = cmp.Or(cfg.MaxPending, 10_000)
 	cfg.MaxPendingBytes = cmp.Or(cfg.MaxPendingBytes, 64<<20)
 
 	// 2. What is stored.
 	e := &Engine{cfg: cfg, known: make(map[string]known), slots: make(chan struct{}, maxRounds)}
+	e.stale.Store(true)
 	from, err := e.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open rules: %w", err)
@@ -141,7 +150,7 @@ func (e *Engine) Close() error {
 // could not be made durable or too many are pending: then the message must not
 // be acknowledged, and may be sent again.
 func (e *Engine) Accept(m Message) (wait func(context.Context) error) {
-	defs, seen, basic := e.rules.Load().match(m.Topic)
+	defs, seen, basic := e.current().match(m.Topic)
 	if len(defs) == 0 {
 		if basic != "" {
 			e.cfg.Events(Event{Trace: m.Trace, Rule: basic, Topic: m.Topic, Step: NoSuchRule})

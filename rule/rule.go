@@ -8,10 +8,10 @@ import (
 	"strait"
 )
 
-// Limits of rules. Rules, actions and the name are the quotas of AWS IoT Core;
-// the length of SQL and of a whole rule are guards of our own.
+// Limits of rules. Actions and the name are the quotas of AWS IoT Core; the
+// number of rules, the length of SQL and of a whole rule are guards of our own.
 const (
-	MaxRules   = 1000
+	MaxRules   = 20_000
 	MaxActions = 10
 	MaxName    = 128
 	MaxSQL     = 16 * 1024  // bytes of a statement

@@ -169,7 +169,11 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 	if s.objects, err = s.openObjects(); err != nil {
 		return err
 	}
-	if s.rules, err = rule.Open(ctx, rule.Config{Store: s.store, Invoker: s, Actor: ruleHands{s}, Asker: ruleHands{s}, Poster: ruleHands{s}, Now: s.cfg.Now, Log: s.cfg.Log, Events: s.ruleEvent, Place: s.cfg.Place}); err != nil {
+	maxRules := 0
+	if s.cfg.Limits == "aws" {
+		maxRules = 1000
+	}
+	if s.rules, err = rule.Open(ctx, rule.Config{MaxRules: maxRules, Store: s.store, Invoker: s, Actor: ruleHands{s}, Asker: ruleHands{s}, Poster: ruleHands{s}, Now: s.cfg.Now, Log: s.cfg.Log, Events: s.ruleEvent, Place: s.cfg.Place}); err != nil {
 		return err
 	}
 	s.later(s.rules.Close)
