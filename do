@@ -6,7 +6,7 @@
 #   peers   another S3 server, into bin/: a story sends to it when it is there
 #   cross   the agent for other systems, and its sizes
 #   fuzz    every fuzz target for some seconds each (./do fuzz 20s)
-#   bench   the benchmarks: credentials, the start, MQTT, objects, the agent, policies (not part of the tests)
+#   bench   the benchmarks: credentials, the start, rules and functions, MQTT, objects, the agent, policies (not part of the tests)
 #   soak    half an hour of mixed MQTT traffic (./do soak 10m; not part of the tests)
 #   crash   the power-loss and kill tests at length (not part of the tests)
 set -euo pipefail
@@ -94,7 +94,7 @@ fuzz() {
   done
 }
 
-bench() { (cd bench && go run ./vend "$@" && go run ./start && go run ./mqtt -rounds 3 -time 500ms -crowd 1000 && go run ./objects -rounds 3 && go run ./device -rounds 3) && (cd bench/policy && go run .); }
+bench() { (cd bench && go run ./vend "$@" && go run ./start && go run ./rules && go run ./mqtt -rounds 3 -time 500ms -crowd 1000 && go run ./objects -rounds 3 && go run ./device -rounds 3) && (cd bench/policy && go run .); }
 
 crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 90m -v ./story/power/... ./story/device/... ./object/dir/... "$@"; }
 
