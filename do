@@ -43,6 +43,7 @@ clients() {
   fi
   if command -v npm >/dev/null; then
     (cd story/node && { { [ -d node_modules/aws-iot-device-sdk-v2 ] && [ -d node_modules/mqtt ]; } || npm ci --ignore-scripts --no-audit --no-fund >&2; }) || say "LEFT OUT: the Node clients (npm ci failed)"
+    (cd story/function/node && { [ -d node_modules/@aws-sdk/client-sts ] || npm ci --ignore-scripts --no-audit --no-fund >&2; }) || say "LEFT OUT: the Node function (npm ci failed)"
     (cd story/s3/node && { [ -d node_modules/@aws-sdk/lib-storage ] || npm ci --ignore-scripts --no-audit --no-fund >&2; }) || say "LEFT OUT: the JS SDK's S3 client (npm ci failed)"
   else
     say "LEFT OUT: the Node clients (no npm)"

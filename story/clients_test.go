@@ -33,14 +33,15 @@ func writeWrappers(dir string) error {
 
 // probes print the version of a client, or fail.
 var probes = map[string][]string{
-	"aws":       {"/usr/bin/aws", "--version"},
-	"boto3":     {"/usr/bin/python3", "-c", "import boto3; print('boto3', boto3.__version__)"},
-	"awscrt":    {"/usr/bin/python3", "-c", "import awscrt, importlib.metadata as m; print('awscrt', m.version('awscrt'))"},
-	"mosquitto": {"sh", "-c", "command -v mosquitto_pub stdbuf >/dev/null && mosquitto_sub --help | grep version"},
-	"mqtt-js":   {"sh", "-c", `cd node && node -e "console.log('MQTT.js', require('./node_modules/mqtt/package.json').version)"`},
-	"node-iot":  {"sh", "-c", `cd node && node -e "require('aws-iot-device-sdk-v2'); console.log('aws-iot-device-sdk-v2', require('./node_modules/aws-iot-device-sdk-v2/package.json').version, 'on node', process.version)"`},
-	"curl":      {"curl", "--version"},
-	"namespace": {"sh", "-c", "unshare -mn true && ip -V && unshare --version"},
+	"aws":           {"/usr/bin/aws", "--version"},
+	"boto3":         {"/usr/bin/python3", "-c", "import boto3; print('boto3', boto3.__version__)"},
+	"awscrt":        {"/usr/bin/python3", "-c", "import awscrt, importlib.metadata as m; print('awscrt', m.version('awscrt'))"},
+	"mosquitto":     {"sh", "-c", "command -v mosquitto_pub stdbuf >/dev/null && mosquitto_sub --help | grep version"},
+	"mqtt-js":       {"sh", "-c", `cd node && node -e "console.log('MQTT.js', require('./node_modules/mqtt/package.json').version)"`},
+	"node-iot":      {"sh", "-c", `cd node && node -e "require('aws-iot-device-sdk-v2'); console.log('aws-iot-device-sdk-v2', require('./node_modules/aws-iot-device-sdk-v2/package.json').version, 'on node', process.version)"`},
+	"curl":          {"curl", "--version"},
+	"node-function": {"sh", "-c", `cd function/node && node -e "console.log('AWS SDK for JavaScript', require('./node_modules/@aws-sdk/client-sts/package.json').version, 'on node', process.version)"`},
+	"namespace":     {"sh", "-c", "unshare -mn true && ip -V && unshare --version"},
 }
 
 // ours are the binaries of this repository, built when a story first asks.

@@ -5,7 +5,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -138,6 +141,8 @@ func makeFile(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // zip ARCHIVE FILE... makes what the AWS CLI uploads as a function's code.
+// NAME=DIR adds what a Node program needs of the modules in DIR below NAME, and
+// NAME=FILE a program under another name.
 func zipFiles(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: zip ARCHIVE FILE...")
@@ -145,6 +150,10 @@ func zipFiles(ts *testscript.TestScript, neg bool, args []string) {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for _, name := range args[1:] {
+		if to, from, ok := strings.Cut(name, "="); ok {
+			ts.Check(addTree(w, to, ts.MkAbs(from)))
+			continue
+		}
 		f, err := w.Create(name)
 		ts.Check(err)
 		_, err = f.Write([]byte(ts.ReadFile(name)))
@@ -152,4 +161,42 @@ func zipFiles(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(w.Close())
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
+}
+
+// addTree adds a program, or a directory of Node's modules but for what only
+// compilers and browsers need.
+func addTree(w *zip.Writer, to, from string) error {
+	return filepath.WalkDir(from, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if d.Name() == "dist-types" || d.Name() == "dist-es" || d.Name() == ".bin" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		name := to
+		if file != from {
+			if ext := filepath.Ext(file); ext != ".js" && ext != ".cjs" && ext != ".mjs" && ext != ".json" {
+				return nil
+			}
+			rel, err := filepath.Rel(from, file)
+			if err != nil {
+				return err
+			}
+			name = path.Join(to, filepath.ToSlash(rel))
+		}
+		body, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		h := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		h.SetMode(0o755)
+		f, err := w.CreateHeader(h)
+		if err == nil {
+			_, err = f.Write(body)
+		}
+		return err
+	})
 }

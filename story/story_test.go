@@ -101,6 +101,10 @@ func settle(e *testscript.Env, r server.Ready, bin string) error {
 	if err != nil {
 		return err
 	}
+	functions, err := filepath.Abs("function/node/node_modules")
+	if err != nil {
+		return err
+	}
 	for _, v := range os.Environ() {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
 			e.Setenv(name, "")
@@ -113,7 +117,7 @@ func settle(e *testscript.Env, r server.Ready, bin string) error {
 		"AWS_REGION": r.Region, "AWS_DEFAULT_REGION": r.Region, "REGION": r.Region, "ACCOUNT": r.Account,
 		"AWS_SHARED_CREDENTIALS_FILE": credentials, "AWS_CONFIG_FILE": filepath.Join(e.WorkDir, ".aws-config"),
 		"AWS_PROFILE": "default", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1", "AWS_PAGER": "",
-		"CA": r.CA, "DATA": r.Data, "NODE_PATH": modules, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1",
+		"CA": r.CA, "DATA": r.Data, "NODE_PATH": modules, "FUNCTION_MODULES": functions, "BIN": bin, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1",
 		// What clients read their authorities from, each its own.
 		"AWS_CA_BUNDLE": r.CA, "REQUESTS_CA_BUNDLE": r.CA, "SSL_CERT_FILE": r.CA, "NODE_EXTRA_CA_CERTS": r.CA,
 		"SSL_CERT_DIR": filepath.Join(e.WorkDir, ".none"),
