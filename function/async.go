@@ -41,9 +41,9 @@ func (a *Async) age() time.Duration {
 func (a *Async) check() error {
 	switch {
 	case a.Retries != nil && (*a.Retries < 0 || *a.Retries > maxAttempts-1):
-		return strait.Errorf(strait.Invalid, "retries", "1 validation error detected: Value '%d' at 'maximumRetryAttempts' failed to satisfy constraint: Member must have value between 0 and 2", *a.Retries)
+		return strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value '%d' at 'maximumRetryAttempts' failed to satisfy constraint: Member must have value between 0 and 2", *a.Retries)
 	case a.MaxAge != 0 && (a.MaxAge < time.Minute || a.MaxAge > MaxEventAge):
-		return strait.Errorf(strait.Invalid, "age", "1 validation error detected: Value '%d' at 'maximumEventAgeInSeconds' failed to satisfy constraint: Member must have value between 60 and 21600", int(a.MaxAge.Seconds()))
+		return strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value '%d' at 'maximumEventAgeInSeconds' failed to satisfy constraint: Member must have value between 60 and 21600", int(a.MaxAge.Seconds()))
 	}
 	return nil
 }

@@ -252,9 +252,6 @@ func (g *group) deleteStream(name string) error {
 }
 
 func (g *group) put(stream string, events []Event, now time.Time, sync bool) error {
-	if len(events) == 0 {
-		return nil
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.load(); err != nil {
@@ -262,6 +259,9 @@ func (g *group) put(stream string, events []Event, now time.Time, sync bool) err
 	}
 	if g.streams[stream] == nil {
 		return noStream()
+	}
+	if len(events) == 0 {
+		return nil // all were too old or too new
 	}
 	records := make([]record, len(events))
 	for i, ev := range events {
