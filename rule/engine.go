@@ -31,10 +31,10 @@ type Config struct {
 	Retry  Retry
 	// MaxPending and MaxPendingBytes bound the runs that are not handed over
 	// yet; a run beyond them is refused (Accept). 0: 10,000 and 64 MiB.
-	MaxPending      int
+	MaxPending int
 	// MaxRules is how many rules there may be; 0 means MaxRules. AWS's quota,
 	// which can be raised there, is 1,000.
-	MaxRules int
+	MaxRules        int
 	MaxPendingBytes int64
 }
 
