@@ -8,6 +8,7 @@
 #   fuzz    every fuzz target for some seconds each (./do fuzz 20s)
 #   bench   the benchmarks: credentials, the start, rules and functions, MQTT, objects, the agent, policies (not part of the tests)
 #   soak    half an hour of mixed MQTT traffic (./do soak 10m; not part of the tests)
+#   oracle  versitygw's test client judges S3, case by case (minutes; not part of the tests)
 #   crash   the power-loss and kill tests at length (not part of the tests)
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -101,8 +102,10 @@ crash() { STRAIT_CRASH_LONG=1 go test -count=1 -timeout 90m -v ./story/power/...
 
 soak() { STRAIT_SOAK=${1:-30m} go test -count=1 -timeout 0 -run '^TestSoak$' -v ./story/soak; }
 
+oracle() { STRAIT_ORACLE=1 go test -count=1 -timeout 60m -v -run '^TestOracle$' ./story/s3 "$@"; }
+
 case "${1:-}" in
-demo | build | peers | cross | fuzz | bench | soak | crash) verb=$1; shift; "$verb" "$@" ;;
+demo | build | peers | cross | fuzz | bench | soak | crash | oracle) verb=$1; shift; "$verb" "$@" ;;
 test) shift; test_ "$@" ;;
 *) sed -n '2,12p' "$0"; exit 2 ;;
 esac

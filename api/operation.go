@@ -78,6 +78,7 @@ type Service struct {
 	Version   string   // of the query protocol
 	Protocol  string   // "query", "rest-json", "rest-xml", "json-1.1"
 	Namespace string   // of XML answers
+	Account   string   // who owns the buckets of S3
 	Target    string   // of json-1.1: what stands before the operation's name in X-Amz-Target
 
 	Operations []Operation

@@ -2,14 +2,14 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/xml"
-	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"strait"
-	"strait/authz"
 	"strait/identity"
 	"strait/object"
 	"strait/object/lifecycle"
@@ -29,9 +29,19 @@ type S3Config struct {
 	Notifications *settings.Kept[notify.Configuration]
 	Tags          *settings.Kept[map[string]string] // of buckets
 	Notify        *notify.Engine
+	// Encrypted: the operator has said that what the store writes lies on an
+	// encrypted disk.
+	Encrypted bool
 	// Target returns nil when the function could be told what happens in the
 	// bucket, and otherwise why not.
 	Target func(ctx context.Context, bucket string, function strait.ARN, trace string) error
+}
+
+func (c S3Config) account() string {
+	if c.Directory == nil {
+		return "" // a table that nobody is served from
+	}
+	return c.Directory.Place().Account
 }
 
 func (c S3Config) desk() s3Desk {
@@ -42,10 +52,10 @@ func (c S3Config) desk() s3Desk {
 func S3(c S3Config) Service {
 	k := c.desk()
 	return Service{
-		Name: "s3", Scopes: []string{"s3"}, Protocol: "rest-xml",
+		Name: "s3", Scopes: []string{"s3"}, Protocol: "rest-xml", Account: c.account(),
 		Operations: append(k.fixed(), []Operation{
 			op("ListBuckets", "GET /", k.mayListBuckets, k.listBuckets),
-			op("CreateBucket", "PUT /{Bucket}", onBucket[createBucketInput]("s3:CreateBucket"), k.createBucket),
+			op("CreateBucket", "PUT /{Bucket}", k.mayCreateBucket, k.createBucket),
 			op("HeadBucket", "HEAD /{Bucket}", onBucket[bucketInput]("s3:ListBucket"), k.headBucket).open(),
 			op("DeleteBucket", "DELETE /{Bucket}", onBucket[bucketInput]("s3:DeleteBucket"), k.deleteBucket).status(204),
 			op("GetBucketLocation", "GET /{Bucket}?location", onBucket[bucketInput]("s3:GetBucketLocation"), k.getLocation),
@@ -67,9 +77,9 @@ func S3(c S3Config) Service {
 			op("DeleteObjects", "POST /{Bucket}?delete", k.mayDeleteMany, k.deleteObjects),
 
 			op("CopyObject", "PUT /{Bucket}/{Key+} X-Amz-Copy-Source", making(true, k.mayCopy), k.copyObject),
-			op("GetObjectTagging", "GET /{Bucket}/{Key+}?tagging", onTagging("s3:GetObjectTagging"), k.getTagging),
+			op("GetObjectTagging", "GET /{Bucket}/{Key+}?tagging", k.onTagging("s3:GetObjectTagging"), k.getTagging),
 			op("PutObjectTagging", "PUT /{Bucket}/{Key+}?tagging", k.mayPutTagging, k.putTagging),
-			op("DeleteObjectTagging", "DELETE /{Bucket}/{Key+}?tagging", onTagging("s3:DeleteObjectTagging"), k.deleteTagging).status(204),
+			op("DeleteObjectTagging", "DELETE /{Bucket}/{Key+}?tagging", k.onTagging("s3:DeleteObjectTagging"), k.deleteTagging).status(204),
 			op("GetObjectAttributes", "GET /{Bucket}/{Key+}?attributes", k.mayGetAttributes, k.getAttributes),
 			op("PostObject", "POST /{Bucket}", making(true, k.mayPost), k.postObject).open(),
 			op("PutObject", "PUT /{Bucket}/{Key+}", making(true, k.mayPut), k.putObject).open(),
@@ -141,13 +151,19 @@ type document[T any] struct {
 func xmlOf[T any](v T) *document[T] { return &document[T]{&v} }
 
 type listBucketsInput struct {
-	XID string `aws:"query,x-id"`
+	XID    string `aws:"query,x-id"`
+	Prefix string `aws:"query,prefix"`
+	Max    *int   `aws:"query,max-buckets"`
+	Token  string `aws:"query,continuation-token"`
+	Region string `aws:"query,bucket-region"`
 }
 
 type listAllMyBucketsResult struct {
 	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListAllMyBucketsResult"`
 	Owner   owner
 	Buckets []bucketXML `xml:"Buckets>Bucket"`
+	Prefix  string      `xml:",omitempty"`
+	Next    string      `xml:"ContinuationToken,omitempty"`
 }
 
 type bucketXML struct {
@@ -161,33 +177,88 @@ func (k s3Desk) mayListBuckets(context.Context, View, *Caller, *listBucketsInput
 
 func (k s3Desk) owner() owner { return owner{ID: k.directory.Place().Account} }
 
-func (k s3Desk) listBuckets(ctx context.Context, _ Call, _ *listBucketsInput) (*document[listAllMyBucketsResult], error) {
+func (k s3Desk) listBuckets(ctx context.Context, _ Call, in *listBucketsInput) (*document[listAllMyBucketsResult], error) {
+	most := 10000
+	if in.Max != nil {
+		if most = *in.Max; most < 1 || most > 10000 {
+			return nil, strait.Errorf(strait.Invalid, "argument", "Argument max-buckets must be an integer between 1 and 10000")
+		}
+	}
+	after, err := base64.URLEncoding.DecodeString(in.Token)
+	if err != nil {
+		return nil, strait.Errorf(strait.Invalid, "argument", "The continuation token provided is incorrect")
+	}
 	bs, err := k.store.Buckets(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := listAllMyBucketsResult{Owner: k.owner()}
-	for _, b := range bs {
+	out := listAllMyBucketsResult{Owner: k.owner(), Prefix: in.Prefix}
+	for _, b := range bs { // sorted by name
+		if !strings.HasPrefix(b.Name, in.Prefix) || b.Name <= string(after) || in.Region != "" && in.Region != k.region {
+			continue
+		}
+		if n := len(out.Buckets); n == most {
+			out.Next = base64.URLEncoding.EncodeToString([]byte(out.Buckets[n-1].Name))
+			break
+		}
 		out.Buckets = append(out.Buckets, bucketXML{b.Name, MilliStamp(b.Created)})
 	}
 	return xmlOf(out), nil
 }
 
 type createBucketInput struct {
-	Bucket        string `aws:"path,Bucket"`
+	Bucket        string            `aws:"path,Bucket"`
+	ACL           string            `aws:"header,X-Amz-Acl"`
+	Grants        map[string]string `aws:"headers,X-Amz-Grant-"`
+	Lock          bool              `aws:"header,X-Amz-Bucket-Object-Lock-Enabled"`
+	Ownership     string            `aws:"header,X-Amz-Object-Ownership"`
 	Configuration struct {
 		LocationConstraint string
+		Tag                []tagXML  `xml:"Tags>Tag"`
+		Other              strangers `xml:",any"`
 	} `aws:"xml"`
+
+	tags map[string]string
 }
 
-func (in *createBucketInput) bucket() string { return in.Bucket }
+// mayCreateBucket refuses what a bucket cannot be here: whoever asks for a lock
+// or for access of others relies on it.
+func (k s3Desk) mayCreateBucket(_ context.Context, _ View, _ *Caller, in *createBucketInput) (_ []Ask, err error) {
+	if err := in.Configuration.Other.refused("a bucket's configuration"); err != nil {
+		return nil, err
+	}
+	switch {
+	case in.ACL != "" && in.ACL != "private" || len(in.Grants) > 0:
+		return nil, notOfferedHeader("x-amz-acl, x-amz-grant-*")
+	case in.Lock:
+		return nil, notOfferedHeader("x-amz-bucket-object-lock-enabled")
+	case in.Ownership == "BucketOwnerPreferred" || in.Ownership == "ObjectWriter":
+		return nil, notOfferedHeader("x-amz-object-ownership other than BucketOwnerEnforced")
+	case in.Ownership != "" && in.Ownership != "BucketOwnerEnforced":
+		return nil, strait.Errorf(strait.Invalid, "argument", "Invalid x-amz-object-ownership header: %.40s", in.Ownership)
+	}
+	if in.tags, err = (tagsXML{Tag: in.Configuration.Tag}).tags(maxBucketTags); err != nil {
+		return nil, err
+	}
+	asks := ask("s3:CreateBucket", strait.S3(in.Bucket))
+	if len(in.tags) > 0 {
+		asks = append(asks, Ask{Action: "s3:PutBucketTagging", Resource: strait.S3(in.Bucket), Context: bucketTagContext(in.tags)})
+	}
+	return asks, nil
+}
+
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
 
 type createBucketOutput struct {
 	Location string `aws:"header,Location"`
 }
 
 func (k s3Desk) createBucket(ctx context.Context, c Call, in *createBucketInput) (*createBucketOutput, error) {
-	if l := in.Configuration.LocationConstraint; l != "" && l != k.region {
+	l := in.Configuration.LocationConstraint
+	if l != "" && l != "EU" && !regionName.MatchString(l) {
+		return nil, strait.Errorf(strait.Invalid, "no location", "The specified location-constraint is not valid")
+	}
+	if l != "" && l != k.region {
 		return nil, strait.Errorf(strait.Invalid, "location", "The %s location constraint is incompatible for the region specific endpoint this request was sent to.", l)
 	}
 	if err := object.ValidBucket(in.Bucket); err != nil {
@@ -207,6 +278,11 @@ func (k s3Desk) createBucket(ctx context.Context, c Call, in *createBucketInput)
 	if err := k.dropSettings(ctx, in.Bucket); err != nil {
 		return nil, err
 	}
+	if len(in.tags) > 0 { // before the bucket: a crash in between leaves none without them
+		if err := k.Tags.Set(ctx, in.Bucket, in.tags); err != nil {
+			return nil, err
+		}
+	}
 	if err := k.store.CreateBucket(ctx, in.Bucket, string(c.Caller.ARN)); err != nil {
 		return nil, err
 	}
@@ -214,14 +290,15 @@ func (k s3Desk) createBucket(ctx context.Context, c Call, in *createBucketInput)
 }
 
 type headBucketOutput struct {
-	Region string `aws:"header,x-amz-bucket-region"`
+	Region string     `aws:"header,x-amz-bucket-region"`
+	ARN    strait.ARN `aws:"header,x-amz-bucket-arn"`
 }
 
 func (k s3Desk) headBucket(ctx context.Context, _ Call, in *bucketInput) (*headBucketOutput, error) {
 	if _, err := k.store.Bucket(ctx, in.Bucket); err != nil {
 		return nil, err
 	}
-	return &headBucketOutput{k.region}, nil
+	return &headBucketOutput{k.region, strait.S3(in.Bucket)}, nil
 }
 
 func (k s3Desk) deleteBucket(ctx context.Context, _ Call, in *bucketInput) (*Nothing, error) {
@@ -300,215 +377,9 @@ type objectInput struct {
 
 func (in *objectInput) object() (string, string) { return in.Bucket, in.Key }
 
-type deleteObjectInput struct {
-	Bucket    string `aws:"path,Bucket"`
-	Key       string `aws:"path,Key"`
-	VersionID string `aws:"query,versionId"`
-	IfMatch   string `aws:"header,If-Match"`
-	IfTime    string `aws:"header,X-Amz-If-Match-Last-Modified-Time"`
-	IfSize    string `aws:"header,X-Amz-If-Match-Size"`
-}
-
-func (k s3Desk) mayDelete(_ context.Context, _ View, _ *Caller, in *deleteObjectInput) ([]Ask, error) {
-	if err := validVersion(in.VersionID); err != nil {
-		return nil, err
-	}
-	// A delete that overlooks its condition destroys what it must not. These
-	// are for directory buckets only, with AWS, too.
-	if in.IfTime+in.IfSize != "" {
-		return nil, strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented: x-amz-if-match-*")
-	}
-	return deleteAsks(in.Bucket, in.Key, in.VersionID, in.IfMatch, authz.Required), nil
-}
-
-// deleteAsks: a condition on the ETag tells what the object is like, so that
-// s3:GetObject is needed, too [S3 UG, conditional deletes].
-func deleteAsks(bucket, key, version, ifMatch string, mode authz.Mode) []Ask {
-	arn := strait.S3(bucket + "/" + key)
-	if ifMatch == "" {
-		return []Ask{{Action: ofVersion("s3:DeleteObject", version), Resource: arn, Mode: mode}}
-	}
-	x := policy.Context{}
-	x.Set("s3:if-match", ifMatch)
-	asks := []Ask{{Action: ofVersion("s3:DeleteObject", version), Resource: arn, Context: x, Mode: mode}}
-	if ifMatch != "*" {
-		asks = append(asks, Ask{Action: ofVersion("s3:GetObject", version), Resource: arn, Context: x, Mode: mode})
-	}
-	return asks
-}
-
-// ofVersion is the action when a version is named: even the only one asks for
-// another permission, as on AWS.
-func ofVersion(action strait.Action, version string) strait.Action {
-	if version != "" {
-		return action + "Version"
-	}
-	return action
-}
-
-func (k s3Desk) deleteObject(ctx context.Context, c Call, in *deleteObjectInput) (*Nothing, error) {
-	return nil, k.remove(ctx, c.Caller, in.Bucket, in.Key, in.IfMatch)
-}
-
-func (k s3Desk) remove(ctx context.Context, c *Caller, bucket, key, ifMatch string) error {
-	also, err := k.note(ctx, c, "ObjectRemoved:Delete", bucket, key)
-	if err != nil {
-		return err
-	}
-	return k.store.Delete(ctx, bucket, key, object.DeleteOptions{IfMatch: strings.Trim(ifMatch, `"`), Also: also})
-}
-
-type readInput struct {
-	Bucket            string `aws:"path,Bucket"`
-	Key               string `aws:"path,Key"`
-	Range             string `aws:"header,Range"`
-	PartNumber        *int   `aws:"query,partNumber"`
-	IfMatch           string `aws:"header,If-Match"`
-	IfNoneMatch       string `aws:"header,If-None-Match"`
-	IfModifiedSince   string `aws:"header,If-Modified-Since"`
-	IfUnmodifiedSince string `aws:"header,If-Unmodified-Since"`
-	ChecksumMode      string `aws:"header,X-Amz-Checksum-Mode"`
-	VersionID         string `aws:"query,versionId"`
-
-	ContentType        string `aws:"query,response-content-type"`
-	ContentEncoding    string `aws:"query,response-content-encoding"`
-	ContentDisposition string `aws:"query,response-content-disposition"`
-	ContentLanguage    string `aws:"query,response-content-language"`
-	CacheControl       string `aws:"query,response-cache-control"`
-	Expires            string `aws:"query,response-expires"`
-}
-
-// mayGet: whether a missing object is told as such depends on whether the
-// caller may list the bucket (s3-upload.md, section 2).
-func (k s3Desk) mayGet(_ context.Context, _ View, c *Caller, in *readInput) ([]Ask, error) {
-	overrides := in.ContentType + in.ContentEncoding + in.ContentDisposition + in.ContentLanguage + in.CacheControl + in.Expires
-	if overrides != "" && c.Kind == strait.Anonymous {
-		return nil, strait.Errorf(strait.Invalid, "request", "Request specific response headers cannot be used for anonymous GET requests.")
-	}
-	if err := validVersion(in.VersionID); err != nil {
-		return nil, err
-	}
-	return append(ask(ofVersion("s3:GetObject", in.VersionID), strait.S3(in.Bucket+"/"+in.Key)),
-		Ask{Action: "s3:ListBucket", Resource: strait.S3(in.Bucket), Mode: authz.Probing}), nil
-}
-
-// unlisted hides from a caller that may not list whether an object is missing.
-func unlisted(c Call, err error) error {
-	if strait.KindOf(err) == strait.NotFound && len(c.Verdicts) > 1 && !c.Verdicts[1].Allowed {
-		return strait.Errorf(strait.Denied, "action", "Access Denied")
-	}
-	return err
-}
-
-// Headers of an object; the payload is nil for HEAD.
-type readOutput struct {
-	Status             int               `aws:"status"`
-	ETag               string            `aws:"header,ETag"`
-	LastModified       time.Time         `aws:"header,Last-Modified"`
-	AcceptRanges       string            `aws:"header,Accept-Ranges"`
-	ContentLength      *int64            `aws:"header,Content-Length"`
-	ContentRange       string            `aws:"header,Content-Range"`
-	ContentType        string            `aws:"header,Content-Type"`
-	ContentEncoding    string            `aws:"header,Content-Encoding"`
-	ContentDisposition string            `aws:"header,Content-Disposition"`
-	ContentLanguage    string            `aws:"header,Content-Language"`
-	CacheControl       string            `aws:"header,Cache-Control"`
-	Expires            string            `aws:"header,Expires"`
-	Expiration         string            `aws:"header,x-amz-expiration"`
-	Parts              *int              `aws:"header,x-amz-mp-parts-count"`
-	Tags               *int              `aws:"header,x-amz-tagging-count"`
-	Checksum           map[string]string `aws:"headers,x-amz-checksum-"`
-	User               map[string]string `aws:"headers,x-amz-meta-"`
-	Body               any               `aws:"payload"`
-}
-
-func (k s3Desk) headObject(ctx context.Context, c Call, in *readInput) (*readOutput, error) {
-	out, err := k.getObject(ctx, c, in)
-	if out != nil && out.Body != nil {
-		out.Body.(interface{ Close() error }).Close()
-		out.Body = nil
-	}
-	return out, err
-}
-
-func (k s3Desk) getObject(ctx context.Context, c Call, in *readInput) (*readOutput, error) {
-	info, r, err := k.store.Get(ctx, in.Bucket, in.Key)
-	if err != nil {
-		return nil, unlisted(c, err)
-	}
-	out, err := read(info, r, in)
-	if err != nil {
-		r.Close()
-		return nil, err
-	}
-	out.Expiration = k.expiration(ctx, info)
-	return out, nil
-}
-
-func read(info object.Info, r object.Reader, in *readInput) (*readOutput, error) {
-	if err := in.conditions(info); err != nil {
-		return nil, err
-	}
-	m := info.Meta
-	out := &readOutput{
-		ETag: `"` + info.ETag + `"`, LastModified: info.Modified, AcceptRanges: "bytes", User: m.User,
-		ContentType: or(in.ContentType, or(m.ContentType, "binary/octet-stream")), ContentEncoding: or(in.ContentEncoding, m.ContentEncoding),
-		ContentDisposition: or(in.ContentDisposition, m.ContentDisposition), ContentLanguage: or(in.ContentLanguage, m.ContentLanguage),
-		CacheControl: or(in.CacheControl, m.CacheControl), Expires: or(in.Expires, m.Expires),
-	}
-	if tags := len(m.Tags); tags > 0 {
-		out.Tags = &tags
-	}
-	from, n := int64(0), info.Size
-	switch {
-	case in.PartNumber != nil:
-		if in.Range != "" {
-			return nil, strait.Errorf(strait.Invalid, "request", "Cannot specify both Range header and partNumber query parameter")
-		}
-		var err error
-		if from, n, err = r.Part(*in.PartNumber); err != nil {
-			return nil, strait.Errorf(strait.Invalid, "range", "The requested partnumber is not satisfiable")
-		}
-		if info.Parts > 0 {
-			out.Parts = &info.Parts
-		}
-		if info.Size > 0 {
-			out.Status, out.ContentRange = http.StatusPartialContent, contentRange(from, n, info.Size)
-		}
-	case in.Range != "":
-		f, l, ok, err := parseRange(in.Range, info.Size)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			from, n = f, l
-			out.Status, out.ContentRange = http.StatusPartialContent, contentRange(from, n, info.Size)
-		}
-	}
-	// The checksum of the whole must not go with a part: SDKs would verify it.
-	if n == info.Size && in.ChecksumMode != "" && info.Checksum.Value != "" {
-		out.Checksum = map[string]string{strings.ToLower(info.Checksum.Algorithm): info.Checksum.Value, "type": info.Checksum.Type}
-	}
-	out.ContentLength = &n
-	out.Body = &section{r: r, from: from, left: n}
-	return out, nil
-}
-
 func or(a, b string) string {
 	if a != "" {
 		return a
 	}
 	return b
-}
-
-type listObjectsInput struct {
-	Bucket       string  `aws:"path,Bucket"`
-	ListType     string  `aws:"query,list-type"`
-	Prefix       *string `aws:"query,prefix"`
-	Delimiter    *string `aws:"query,delimiter"`
-	MaxKeys      *int    `aws:"query,max-keys"`
-	StartAfter   string  `aws:"query,start-after"`
-	Token        string  `aws:"query,continuation-token"`
-	FetchOwner   bool    `aws:"query,fetch-owner"`
-	EncodingType string  `aws:"query,encoding-type"`
 }

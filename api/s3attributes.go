@@ -20,14 +20,17 @@ type attributesInput struct {
 	Attributes string `aws:"header,X-Amz-Object-Attributes"`
 	MaxParts   *int   `aws:"header,X-Amz-Max-Parts"`
 	Marker     int    `aws:"header,X-Amz-Part-Number-Marker"`
+
+	tags map[string]string // the object's, which were asked with
 }
 
-func (k s3Desk) mayGetAttributes(_ context.Context, _ View, _ *Caller, in *attributesInput) ([]Ask, error) {
+func (k s3Desk) mayGetAttributes(ctx context.Context, _ View, _ *Caller, in *attributesInput) ([]Ask, error) {
 	if err := validVersion(in.VersionID); err != nil {
 		return nil, err
 	}
 	arn := strait.S3(in.Bucket + "/" + in.Key)
-	return []Ask{{Action: "s3:GetObject", Resource: arn},
+	in.tags = k.tagsOf(ctx, in.Bucket, in.Key)
+	return []Ask{{Action: "s3:GetObject", Resource: arn, Context: existingTags(in.tags)},
 		{Action: "s3:ListBucket", Resource: strait.S3(in.Bucket), Mode: authz.Probing},
 		{Action: "s3:GetObjectAttributes", Resource: arn}}, nil
 }
@@ -68,6 +71,9 @@ type attributesPart struct {
 var attributeNames = []string{"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}
 
 func (k s3Desk) getAttributes(ctx context.Context, c Call, in *attributesInput) (*attributesOutput, error) {
+	if in.Attributes == "" {
+		return nil, strait.Errorf(strait.Invalid, "request", "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
+	}
 	var want []string
 	for _, name := range strings.Split(in.Attributes, ",") {
 		if name = strings.TrimSpace(name); !slices.Contains(attributeNames, name) {
@@ -80,6 +86,9 @@ func (k s3Desk) getAttributes(ctx context.Context, c Call, in *attributesInput) 
 		return nil, unlisted(c, err)
 	}
 	defer r.Close()
+	if err := sameTags(info.Meta.Tags, in.tags); err != nil {
+		return nil, err
+	}
 	out := &attributesOutput{LastModified: info.Modified, XML: &attributesXML{}}
 	for _, name := range want {
 		switch name {

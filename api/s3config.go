@@ -27,7 +27,6 @@ func (k s3Desk) fixed() []Operation {
 		none("GetBucketCors", "cors", "s3:GetBucketCORS", "cors", "The CORS configuration does not exist"),
 		none("GetBucketWebsite", "website", "s3:GetBucketWebsite", "website", "The specified bucket does not have a website configuration"),
 		none("GetBucketReplication", "replication", "s3:GetReplicationConfiguration", "replication", "The replication configuration was not found"),
-		none("GetBucketEncryption", "encryption", "s3:GetEncryptionConfiguration", "encryption", "The server side encryption configuration was not found"),
 		none("GetObjectLockConfiguration", "object-lock", "s3:GetBucketObjectLockConfiguration", "object lock", "Object Lock configuration does not exist for this bucket"),
 		none("GetPublicAccessBlock", "publicAccessBlock", "s3:GetBucketPublicAccessBlock", "public access block", "The public access block configuration was not found"),
 
@@ -37,9 +36,10 @@ func (k s3Desk) fixed() []Operation {
 		constant(k, "GetBucketLogging", "logging", "s3:GetBucketLogging", loggingXML{}),
 		constant(k, "GetBucketOwnershipControls", "ownershipControls", "s3:GetBucketOwnershipControls", ownershipXML{Ownership: "BucketOwnerEnforced"}),
 
+		op("GetBucketEncryption", "GET /{Bucket}?encryption", onBucket[bucketInput]("s3:GetEncryptionConfiguration"), k.getEncryption),
 		op("PutBucketVersioning", "PUT /{Bucket}?versioning", onBucket[putVersioningInput]("s3:PutBucketVersioning"), k.putVersioning),
 		op("GetBucketAcl", "GET /{Bucket}?acl", onBucket[bucketInput]("s3:GetBucketAcl"), k.getBucketACL),
-		op("GetObjectAcl", "GET /{Bucket}/{Key+}?acl", onObject[objectInput]("s3:GetObjectAcl"), k.getObjectACL),
+		op("GetObjectAcl", "GET /{Bucket}/{Key+}?acl", k.mayGetObjectACL, k.getObjectACL),
 	}
 }
 
@@ -140,4 +140,24 @@ func (k s3Desk) getObjectACL(ctx context.Context, _ Call, in *objectInput) (*doc
 		return nil, err
 	}
 	return xmlOf(k.private()), nil
+}
+
+func (k s3Desk) mayGetObjectACL(ctx context.Context, _ View, _ *Caller, in *objectInput) ([]Ask, error) {
+	return askWith("s3:GetObjectAcl", strait.S3(in.Bucket+"/"+in.Key), existingTags(k.tagsOf(ctx, in.Bucket, in.Key))), nil
+}
+
+type encryptionXML struct {
+	XMLName   xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ServerSideEncryptionConfiguration"`
+	Algorithm string   `xml:"Rule>ApplyServerSideEncryptionByDefault>SSEAlgorithm"`
+}
+
+// getEncryption tells what the operator has said of the disk.
+func (k s3Desk) getEncryption(ctx context.Context, _ Call, in *bucketInput) (*document[encryptionXML], error) {
+	if _, err := k.store.Bucket(ctx, in.Bucket); err != nil {
+		return nil, err
+	}
+	if !k.Encrypted {
+		return nil, strait.Errorf(strait.NotFound, "encryption", "The server side encryption configuration was not found")
+	}
+	return xmlOf(encryptionXML{Algorithm: aes256}), nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/xml"
 	"io"
-	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -52,8 +51,8 @@ func (s copySource) arn() strait.ARN { return strait.S3(s.bucket + "/" + s.key) 
 
 // asks are what reading the source needs. A caller that may not list the
 // source's bucket does not learn whether the object is there.
-func (s copySource) asks() []Ask {
-	return []Ask{{Action: "s3:GetObject", Resource: s.arn()}, {Action: "s3:ListBucket", Resource: strait.S3(s.bucket), Mode: authz.Probing}}
+func (s copySource) asks(tags map[string]string) []Ask {
+	return []Ask{{Action: "s3:GetObject", Resource: s.arn(), Context: existingTags(tags)}, {Action: "s3:ListBucket", Resource: strait.S3(s.bucket), Mode: authz.Probing}}
 }
 
 // open returns the source, if the conditions hold for it. verdict is the one on
@@ -89,41 +88,25 @@ func (c copyConditions) hold(info object.Info) error {
 }
 
 type copyObjectInput struct {
-	Bucket             string            `aws:"path,Bucket"`
-	Key                string            `aws:"path,Key"`
-	Source             string            `aws:"header,X-Amz-Copy-Source"`
-	MetadataDirective  string            `aws:"header,X-Amz-Metadata-Directive"`
-	TaggingDirective   string            `aws:"header,X-Amz-Tagging-Directive"`
-	SourceIfMatch      string            `aws:"header,X-Amz-Copy-Source-If-Match"`
-	SourceIfNoneMatch  string            `aws:"header,X-Amz-Copy-Source-If-None-Match"`
-	SourceIfModified   string            `aws:"header,X-Amz-Copy-Source-If-Modified-Since"`
-	SourceIfUnmodified string            `aws:"header,X-Amz-Copy-Source-If-Unmodified-Since"`
-	SourceKey          string            `aws:"header,X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm"`
-	IfMatch            string            `aws:"header,If-Match"`
-	IfNoneMatch        string            `aws:"header,If-None-Match"`
-	ContentType        string            `aws:"header,Content-Type"`
-	ContentEncoding    string            `aws:"header,Content-Encoding"`
-	ContentDisposition string            `aws:"header,Content-Disposition"`
-	ContentLanguage    string            `aws:"header,Content-Language"`
-	CacheControl       string            `aws:"header,Cache-Control"`
-	Expires            string            `aws:"header,Expires"`
-	User               map[string]string `aws:"headers,X-Amz-Meta-"`
-	Algorithm          string            `aws:"header,X-Amz-Checksum-Algorithm"`
-	ACL                string            `aws:"header,X-Amz-Acl"`
-	Grants             map[string]string `aws:"headers,X-Amz-Grant-"`
-	Lock               map[string]string `aws:"headers,X-Amz-Object-Lock-"`
-	Redirect           string            `aws:"header,X-Amz-Website-Redirect-Location"`
-	StorageClass       string            `aws:"header,X-Amz-Storage-Class"`
-	Encryption         string            `aws:"header,X-Amz-Server-Side-Encryption"`
-	CustomerKey        string            `aws:"header,X-Amz-Server-Side-Encryption-Customer-Algorithm"`
-	Tagging            string            `aws:"header,X-Amz-Tagging"`
+	Bucket             string `aws:"path,Bucket"`
+	Key                string `aws:"path,Key"`
+	Source             string `aws:"header,X-Amz-Copy-Source"`
+	MetadataDirective  string `aws:"header,X-Amz-Metadata-Directive"`
+	TaggingDirective   string `aws:"header,X-Amz-Tagging-Directive"`
+	SourceIfMatch      string `aws:"header,X-Amz-Copy-Source-If-Match"`
+	SourceIfNoneMatch  string `aws:"header,X-Amz-Copy-Source-If-None-Match"`
+	SourceIfModified   string `aws:"header,X-Amz-Copy-Source-If-Modified-Since"`
+	SourceIfUnmodified string `aws:"header,X-Amz-Copy-Source-If-Unmodified-Since"`
+	SourceKey          string `aws:"header,X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm"`
+	IfMatch            string `aws:"header,If-Match"`
+	IfNoneMatch        string `aws:"header,If-None-Match"`
+	metaHeaders
+	Algorithm string `aws:"header,X-Amz-Checksum-Algorithm"`
+	extras
+	Tagging string `aws:"header,X-Amz-Tagging"`
 
 	source copySource
-	tags   map[string]string // the source's, which may be copied
-}
-
-func (in *copyObjectInput) extras() extras {
-	return extras{in.ACL, in.Grants, in.Lock, in.Redirect, in.StorageClass, in.Encryption, or(in.CustomerKey, in.SourceKey)}
+	tags   map[string]string // the source's, which were asked with and may be copied
 }
 
 func (in *copyObjectInput) conditions() copyConditions {
@@ -143,41 +126,40 @@ func directive(s, name string) (replace bool, err error) {
 
 // mayCopy asks for both ends.
 func (k s3Desk) mayCopy(ctx context.Context, _ View, _ *Caller, in *copyObjectInput) (_ []Ask, err error) {
-	if err := in.extras().offered(); err != nil {
+	if err := k.offered(in.extras); err != nil {
 		return nil, err
+	}
+	if in.SourceKey != "" {
+		return nil, notOfferedHeader("x-amz-copy-source-server-side-encryption-customer-algorithm")
 	}
 	if in.source, err = parseCopySource(in.Source); err != nil {
 		return nil, err
 	}
-	x := writeContext(in.extras(), in.IfMatch, in.IfNoneMatch)
+	x := writeContext(in.extras, in.IfMatch, in.IfNoneMatch)
 	x.Set("s3:x-amz-copy-source", "/"+in.source.bucket+"/"+in.source.key)
 	x.Set("s3:x-amz-metadata-directive", or(in.MetadataDirective, "COPY"))
-	asks := append(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), in.source.asks()...)
-	return k.withTags(ctx, asks, in)
+	in.tags = k.tagsOf(ctx, in.source.bucket, in.source.key)
+	asks := append(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), in.source.asks(in.tags)...)
+	return k.withTags(asks, in)
 }
 
 // withTags adds what the tags of the copy need: new ones may be given, those
-// of the source read and given. Whether it has some is asked of the store only to
-// choose the asks; a caller that may not read the source is refused before.
-func (k s3Desk) withTags(ctx context.Context, asks []Ask, in *copyObjectInput) ([]Ask, error) {
+// of the source read and given.
+func (k s3Desk) withTags(asks []Ask, in *copyObjectInput) ([]Ask, error) {
 	replace, err := directive(in.TaggingDirective, "tagging")
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if replace {
+	case replace:
 		return withTagging(asks, in.Tagging)
-	}
-	if in.Tagging != "" {
+	case in.Tagging != "":
 		return nil, strait.Errorf(strait.Invalid, "argument", "x-amz-tagging needs the tagging directive REPLACE.")
+	case len(in.tags) == 0:
+		return asks, nil
 	}
-	info, err := k.store.Head(ctx, in.source.bucket, in.source.key)
-	if err != nil || len(info.Meta.Tags) == 0 {
-		return asks, nil // what is wrong is told when the source is read
-	}
-	in.tags = info.Meta.Tags
 	give := Ask{Action: "s3:PutObjectTagging", Resource: asks[0].Resource, Context: policy.Context{}}
-	tagContext(give.Context, info.Meta.Tags)
-	return append(asks, Ask{Action: "s3:GetObjectTagging", Resource: in.source.arn()}, give), nil
+	tagContext(give.Context, in.tags)
+	return append(asks, Ask{Action: "s3:GetObjectTagging", Resource: in.source.arn(), Context: existingTags(in.tags)}, give), nil
 }
 
 type copyObjectResult struct {
@@ -188,7 +170,13 @@ type copyObjectResult struct {
 	ChecksumType string `xml:",omitempty"`
 }
 
-func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*document[copyObjectResult], error) {
+type copyObjectOutput struct {
+	Expiration string            `aws:"header,x-amz-expiration"`
+	Encryption string            `aws:"header,x-amz-server-side-encryption"`
+	XML        *copyObjectResult `aws:"xml"`
+}
+
+func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*copyObjectOutput, error) {
 	replace, err := directive(in.MetadataDirective, "metadata")
 	if err != nil {
 		return nil, err
@@ -201,21 +189,22 @@ func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*d
 		return nil, err
 	}
 	defer r.Close()
+	if err := sameTags(info.Meta.Tags, in.tags); err != nil {
+		return nil, err
+	}
 	if info.Size > object.MaxBody {
 		return nil, strait.Errorf(strait.Invalid, "request", "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(object.MaxBody))
 	}
 	o := object.PutOptions{Meta: info.Meta, Size: info.Size, Algorithm: or(strings.ToUpper(in.Algorithm), info.Checksum.Algorithm)}
 	if replace {
-		o.Meta = object.Meta{ContentType: in.ContentType, ContentEncoding: withoutChunked(in.ContentEncoding), CacheControl: in.CacheControl,
-			ContentDisposition: in.ContentDisposition, ContentLanguage: in.ContentLanguage, Expires: in.Expires, User: in.User}
+		o.Meta = in.meta()
 	}
 	if in.TaggingDirective == "REPLACE" {
 		if o.Meta.Tags, err = parseTagging(in.Tagging); err != nil {
 			return nil, err
 		}
-	} else if o.Meta.Tags = info.Meta.Tags; !maps.Equal(o.Meta.Tags, in.tags) {
-		// Others were asked for.
-		return nil, strait.Errorf(strait.Conflict, "object", "The source has changed meanwhile; try again.")
+	} else {
+		o.Meta.Tags = info.Meta.Tags
 	}
 	if o.IfMatch, o.IfNoneMatch, err = writeConditions(in.IfMatch, in.IfNoneMatch); err != nil {
 		return nil, err
@@ -229,7 +218,7 @@ func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*d
 	}
 	out := copyObjectResult{ETag: `"` + made.ETag + `"`, LastModified: MilliStamp(made.Modified), ChecksumType: made.Checksum.Type}
 	out.checksumXML = checksumOf(made.Checksum)
-	return xmlOf(out), nil
+	return &copyObjectOutput{k.expiration(ctx, made), k.encryption(), &out}, nil
 }
 
 type copyPartInput struct {
@@ -247,18 +236,20 @@ type copyPartInput struct {
 	CustomerKey        string `aws:"header,X-Amz-Server-Side-Encryption-Customer-Algorithm"`
 
 	source copySource
+	tags   map[string]string // the source's, which were asked with
 }
 
-func (k s3Desk) mayCopyPart(_ context.Context, _ View, _ *Caller, in *copyPartInput) (_ []Ask, err error) {
-	if err := (extras{customerKey: or(in.CustomerKey, in.SourceKey)}).offered(); err != nil {
-		return nil, err
+func (k s3Desk) mayCopyPart(ctx context.Context, _ View, _ *Caller, in *copyPartInput) (_ []Ask, err error) {
+	if in.CustomerKey+in.SourceKey != "" {
+		return nil, notOfferedHeader("x-amz-server-side-encryption-customer-algorithm")
 	}
 	if in.source, err = parseCopySource(in.Source); err != nil {
 		return nil, err
 	}
 	x := policy.Context{}
 	x.Set("s3:x-amz-copy-source", "/"+in.source.bucket+"/"+in.source.key)
-	return append(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), in.source.asks()...), nil
+	in.tags = k.tagsOf(ctx, in.source.bucket, in.source.key)
+	return append(askWith("s3:PutObject", strait.S3(in.Bucket+"/"+in.Key), x), in.source.asks(in.tags)...), nil
 }
 
 type copyPartResult struct {
@@ -275,6 +266,9 @@ func (k s3Desk) copyPart(ctx context.Context, c Call, in *copyPartInput) (*docum
 		return nil, err
 	}
 	defer r.Close()
+	if err := sameTags(info.Meta.Tags, in.tags); err != nil {
+		return nil, err
+	}
 	from, n, err := parseCopyRange(in.Range, info.Size)
 	if err != nil {
 		return nil, err
@@ -308,81 +302,4 @@ func parseCopyRange(s string, size int64) (from, n int64, err error) {
 		return 0, 0, strait.Errorf(strait.Invalid, "argument", "Range specified is not valid for source object of size: %d", size)
 	}
 	return from, last - from + 1, nil
-}
-
-// extras are headers of a write that would change its meaning if they were
-// overlooked.
-type extras struct {
-	acl          string
-	grants, lock map[string]string
-	redirect     string
-	storageClass string
-	encryption   string
-	customerKey  string
-}
-
-// offered refuses those that are not offered.
-func (e extras) offered() error {
-	no := func(what string) error {
-		return strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented: %s", what)
-	}
-	switch {
-	case e.customerKey != "":
-		return no("x-amz-server-side-encryption-customer-algorithm")
-	case e.encryption != "" && e.encryption != "AES256":
-		return no("x-amz-server-side-encryption")
-	case e.acl != "" && e.acl != "private" && e.acl != "bucket-owner-full-control":
-		return no("x-amz-acl")
-	case len(e.grants) > 0:
-		return no("x-amz-grant-*")
-	case len(e.lock) > 0:
-		return no("x-amz-object-lock-*")
-	case e.redirect != "":
-		return no("x-amz-website-redirect-location")
-	case e.storageClass != "" && e.storageClass != "STANDARD":
-		return strait.Errorf(strait.Unsupported, "header", "The storage class %s is not offered here.", e.storageClass)
-	}
-	return nil
-}
-
-// writeContext holds the condition keys of a write.
-func writeContext(e extras, ifMatch, ifNoneMatch string) policy.Context {
-	x := policy.Context{}
-	for key, v := range map[string]string{"s3:x-amz-acl": e.acl, "s3:x-amz-server-side-encryption": e.encryption,
-		"s3:x-amz-storage-class": e.storageClass, "s3:if-none-match": ifNoneMatch, "s3:if-match": ifMatch} {
-		if v != "" {
-			x.Set(key, v)
-		}
-	}
-	return x
-}
-
-// asker is the asks of a row.
-type asker[In any] func(context.Context, View, *Caller, *In) ([]Ask, error)
-
-// making adds to the asks of a write whether it makes an object; the beginning
-// and the parts of an upload do not.
-func making[In any](makes bool, asks asker[In]) asker[In] {
-	return func(ctx context.Context, v View, c *Caller, in *In) ([]Ask, error) {
-		list, err := asks(ctx, v, c, in)
-		for i := range list {
-			if list[i].Action == "s3:PutObject" {
-				x := maps.Clone(list[i].Context)
-				if x == nil {
-					x = policy.Context{}
-				}
-				x.Set("s3:ObjectCreationOperation", strconv.FormatBool(makes))
-				list[i].Context = x
-			}
-		}
-		return list, err
-	}
-}
-
-// writeConditions reads the two conditions that a write may have.
-func writeConditions(ifMatch, ifNoneMatch string) (match string, none bool, err error) {
-	if ifNoneMatch != "" && ifNoneMatch != "*" {
-		return "", false, strait.Errorf(strait.Unsupported, "header", "If-None-Match takes only * for writes.")
-	}
-	return strings.Trim(ifMatch, `"`), ifNoneMatch == "*", nil
 }

@@ -8,10 +8,21 @@ import (
 	"strings"
 
 	"strait"
-	"strait/authz"
 	"strait/object"
 	"strait/policy"
 )
+
+type listObjectsInput struct {
+	Bucket       string  `aws:"path,Bucket"`
+	ListType     string  `aws:"query,list-type"`
+	Prefix       *string `aws:"query,prefix"`
+	Delimiter    *string `aws:"query,delimiter"`
+	MaxKeys      *int    `aws:"query,max-keys"`
+	StartAfter   string  `aws:"query,start-after"`
+	Token        string  `aws:"query,continuation-token"`
+	FetchOwner   bool    `aws:"query,fetch-owner"`
+	EncodingType string  `aws:"query,encoding-type"`
+}
 
 func (k s3Desk) mayList(_ context.Context, _ View, _ *Caller, in *listObjectsInput) ([]Ask, error) {
 	x := policy.Context{}
@@ -103,6 +114,27 @@ func pageSize(n *int, name string) (int, error) {
 	return *n, nil
 }
 
+// entries are those of a page, as both listings of objects have them.
+func (k s3Desk) entries(page object.Page, enc func(string) string, owned bool) (contents []contentXML, prefixes []prefixXML) {
+	var own *owner
+	if owned {
+		w := k.owner()
+		own = &w
+	}
+	for _, o := range page.Objects {
+		contents = append(contents, contentXML{Key: enc(o.Key), LastModified: MilliStamp(o.Modified), ETag: `"` + o.ETag + `"`, Size: o.Size, StorageClass: "STANDARD",
+			ChecksumAlgorithm: o.Checksum.Algorithm, ChecksumType: o.Checksum.Type, Owner: own})
+	}
+	return contents, prefixesOf(page.Prefixes, enc)
+}
+
+func prefixesOf(ps []string, enc func(string) string) (out []prefixXML) {
+	for _, p := range ps {
+		out = append(out, prefixXML{enc(p)})
+	}
+	return out
+}
+
 func (k s3Desk) listObjects(ctx context.Context, _ Call, in *listObjectsInput) (*document[listBucketResult], error) {
 	enc, err := urlEncoded(in.EncodingType)
 	if err != nil {
@@ -128,18 +160,7 @@ func (k s3Desk) listObjects(ctx context.Context, _ Call, in *listObjectsInput) (
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range page.Objects {
-		c := contentXML{Key: enc(o.Key), LastModified: MilliStamp(o.Modified), ETag: `"` + o.ETag + `"`, Size: o.Size, StorageClass: "STANDARD",
-			ChecksumAlgorithm: o.Checksum.Algorithm, ChecksumType: o.Checksum.Type}
-		if in.FetchOwner {
-			w := k.owner()
-			c.Owner = &w
-		}
-		out.Contents = append(out.Contents, c)
-	}
-	for _, p := range page.Prefixes {
-		out.CommonPrefixes = append(out.CommonPrefixes, prefixXML{enc(p)})
-	}
+	out.Contents, out.CommonPrefixes = k.entries(page, enc, in.FetchOwner)
 	out.KeyCount, out.IsTruncated = len(out.Contents)+len(out.CommonPrefixes), page.Truncated
 	if page.Truncated {
 		out.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(page.Next))
@@ -205,97 +226,6 @@ func (k s3Desk) listUploads(ctx context.Context, _ Call, in *listUploadsInput) (
 		out.Upload = append(out.Upload, uploadXML{UploadId: u.ID, Key: enc(u.Key), Initiated: MilliStamp(u.Initiated), StorageClass: "STANDARD",
 			Owner: k.owner(), Initiator: owner{ID: u.Initiator}, ChecksumAlgorithm: u.Algorithm, ChecksumType: u.Type})
 	}
-	for _, p := range page.Prefixes {
-		out.CommonPrefixes = append(out.CommonPrefixes, prefixXML{enc(p)})
-	}
+	out.CommonPrefixes = prefixesOf(page.Prefixes, enc)
 	return xmlOf(out), nil
-}
-
-type deleteObjectsInput struct {
-	Bucket string `aws:"path,Bucket"`
-	Mark   string `aws:"query,delete"`
-	Delete struct {
-		XMLName xml.Name        `xml:"Delete"`
-		Object  []deleteItemXML `xml:"Object"`
-		Quiet   bool
-	} `aws:"xml"`
-}
-
-type deleteItemXML struct {
-	Key       string
-	VersionId string
-	ETag      string
-	Other     strangers `xml:",any"` // conditions that must not be overlooked
-}
-
-type deleteResult struct {
-	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ DeleteResult"`
-	Deleted []deletedXML
-	Error   []deleteErrorXML
-}
-
-type deletedXML struct{ Key string }
-
-type deleteErrorXML struct{ Key, Code, Message string }
-
-// mayDeleteMany asks for each key by itself: one that is refused is told so,
-// the others go.
-func (k s3Desk) mayDeleteMany(_ context.Context, _ View, _ *Caller, in *deleteObjectsInput) ([]Ask, error) {
-	if n := len(in.Delete.Object); n == 0 || n > 1000 {
-		return nil, malformedXML()
-	}
-	var asks []Ask
-	for _, o := range in.Delete.Object {
-		if err := o.Other.refused("DeleteObjects"); err != nil {
-			return nil, err
-		}
-		asks = append(asks, deleteAsks(in.Bucket, o.Key, o.VersionId, o.ETag, authz.PerItem)...)
-	}
-	return asks, nil
-}
-
-func (k s3Desk) deleteObjects(ctx context.Context, c Call, in *deleteObjectsInput) (*document[deleteResult], error) {
-	if _, err := k.store.Bucket(ctx, in.Bucket); err != nil {
-		return nil, err
-	}
-	var out deleteResult
-	verdicts := c.Verdicts
-	for _, o := range in.Delete.Object {
-		mine := len(deleteAsks(in.Bucket, o.Key, o.VersionId, o.ETag, authz.PerItem))
-		code, message := k.deleteItem(ctx, c.Caller, in.Bucket, o, verdicts[:mine])
-		verdicts = verdicts[mine:]
-		switch {
-		case code != "":
-			out.Error = append(out.Error, deleteErrorXML{o.Key, code, message})
-		case !in.Delete.Quiet:
-			out.Deleted = append(out.Deleted, deletedXML{o.Key})
-		}
-	}
-	return xmlOf(out), nil
-}
-
-// deleteItem deletes one object; code is "" when it is gone.
-func (k s3Desk) deleteItem(ctx context.Context, c *Caller, bucket string, o deleteItemXML, verdicts []authz.Verdict) (code, message string) {
-	for _, v := range verdicts {
-		if !v.Allowed {
-			return "AccessDenied", v.Err.Message
-		}
-	}
-	if o.VersionId != "" && o.VersionId != "null" {
-		return "NoSuchVersion", "Versions are not kept here."
-	}
-	switch err := k.remove(ctx, c, bucket, o.Key, o.ETag); {
-	case err == nil:
-		return "", ""
-	case strait.KindOf(err) == strait.Precondition:
-		return "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
-	case strait.KindOf(err) == strait.NotFound:
-		return "NoSuchKey", "The specified key does not exist."
-	case strait.KindOf(err) == strait.Invalid:
-		return "KeyTooLongError", plainly(err)
-	case strait.KindOf(err) == strait.Unavailable:
-		return "SlowDown", plainly(err)
-	default:
-		return "InternalError", plainly(err)
-	}
 }

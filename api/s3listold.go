@@ -54,14 +54,7 @@ func (k s3Desk) listObjectsOld(ctx context.Context, _ Call, in *listObjectsOldIn
 	if err != nil {
 		return nil, err
 	}
-	own := k.owner()
-	for _, o := range page.Objects {
-		out.Contents = append(out.Contents, contentXML{Key: enc(o.Key), LastModified: MilliStamp(o.Modified), ETag: `"` + o.ETag + `"`, Size: o.Size,
-			StorageClass: "STANDARD", ChecksumAlgorithm: o.Checksum.Algorithm, ChecksumType: o.Checksum.Type, Owner: &own})
-	}
-	for _, p := range page.Prefixes {
-		out.CommonPrefixes = append(out.CommonPrefixes, prefixXML{enc(p)})
-	}
+	out.Contents, out.CommonPrefixes = k.entries(page, enc, true)
 	out.IsTruncated = page.Truncated
 	// AWS tells it only with a delimiter; without one it is the last key, and
 	// clients take that.
@@ -150,9 +143,7 @@ func (k s3Desk) listVersions(ctx context.Context, _ Call, in *listVersionsInput)
 		out.Version = append(out.Version, versionXML{Key: enc(o.Key), VersionId: "null", IsLatest: true, LastModified: MilliStamp(o.Modified),
 			ETag: `"` + o.ETag + `"`, Size: o.Size, StorageClass: "STANDARD", Owner: k.owner()})
 	}
-	for _, p := range page.Prefixes {
-		out.CommonPrefixes = append(out.CommonPrefixes, prefixXML{enc(p)})
-	}
+	out.CommonPrefixes = prefixesOf(page.Prefixes, enc)
 	if out.IsTruncated = page.Truncated; page.Truncated {
 		out.NextKeyMarker = enc(page.Next)
 		if !strings.HasSuffix(page.Next, delimiter) || delimiter == "" {

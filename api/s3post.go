@@ -60,13 +60,16 @@ func (k s3Desk) mayPost(ctx context.Context, v View, c *Caller, in *postObjectIn
 	if err != nil {
 		return nil, err
 	}
-	in.put = putObjectInput{event: "ObjectCreated:Post", Bucket: in.Bucket, Key: key, ContentType: or(f["content-type"], in.Form.FileType), ContentEncoding: f["content-encoding"],
-		ContentDisposition: f["content-disposition"], ContentLanguage: f["content-language"], CacheControl: f["cache-control"], Expires: f["expires"],
-		User: underPrefix(f, "x-amz-meta-"), MD5: f["content-md5"], CRC32: f["x-amz-checksum-crc32"], CRC32C: f["x-amz-checksum-crc32c"],
-		CRC64NVME: f["x-amz-checksum-crc64nvme"], SHA1: f["x-amz-checksum-sha1"], SHA256: f["x-amz-checksum-sha256"], Algorithm: f["x-amz-checksum-algorithm"],
-		IfMatch: f["if-match"], IfNoneMatch: f["if-none-match"], ACL: or(f["acl"], f["x-amz-acl"]), Grants: underPrefix(f, "x-amz-grant-"),
-		Lock: underPrefix(f, "x-amz-object-lock-"), Redirect: f["x-amz-website-redirect-location"], StorageClass: f["x-amz-storage-class"],
-		Encryption: f["x-amz-server-side-encryption"], CustomerKey: f["x-amz-server-side-encryption-customer-algorithm"], Tagging: tags}
+	in.put = putObjectInput{event: "ObjectCreated:Post", Bucket: in.Bucket, Key: key,
+		metaHeaders: metaHeaders{ContentType: or(f["content-type"], in.Form.FileType), ContentEncoding: f["content-encoding"], ContentDisposition: f["content-disposition"],
+			ContentLanguage: f["content-language"], CacheControl: f["cache-control"], Expires: f["expires"], User: underPrefix(f, "x-amz-meta-")},
+		sumHeaders: sumHeaders{underPrefix(f, "x-amz-checksum-")}, Algorithm: f["x-amz-checksum-algorithm"],
+		IfMatch: f["if-match"], IfNoneMatch: f["if-none-match"], Tagging: tags,
+		extras: extras{ACL: or(f["acl"], f["x-amz-acl"]), Grants: underPrefix(f, "x-amz-grant-"), Lock: underPrefix(f, "x-amz-object-lock-"), Redirect: f["x-amz-website-redirect-location"],
+			StorageClass: f["x-amz-storage-class"], Encryption: f["x-amz-server-side-encryption"], Keys: underPrefix(f, "x-amz-server-side-encryption-")}}
+	if sum, ok := f["content-md5"]; ok {
+		in.put.MD5 = &sum
+	}
 	return k.mayPut(ctx, v, c, &in.put)
 }
 

@@ -60,7 +60,11 @@ func (x tagsXML) tags(most int) (map[string]string, error) {
 
 func validTags(m map[string]string, most int) error {
 	if len(m) > most {
-		return strait.Errorf(strait.Invalid, "tag count", "Object tags cannot be greater than %d", most)
+		what := "Object tags"
+		if most == maxBucketTags {
+			what = "Bucket tag count"
+		}
+		return strait.Errorf(strait.Invalid, "tag count", "%s cannot be greater than %d", what, most)
 	}
 	for k, v := range m {
 		switch {
@@ -107,6 +111,38 @@ func tagContext(x policy.Context, tags map[string]string) {
 	x.Set("s3:RequestObjectTagKeys", slices.Sorted(maps.Keys(tags))...)
 }
 
+// tagsOf are the tags that an object has now, for the asks only: who may not know
+// the object is refused before it is told anything of it.
+func (k s3Desk) tagsOf(ctx context.Context, bucket, key string) map[string]string {
+	info, err := k.store.Head(ctx, bucket, key)
+	if err != nil {
+		return nil // what is wrong is told when it is read
+	}
+	return info.Meta.Tags
+}
+
+// existingTags are the keys that tell of the tags that an object has. S3 gives
+// them for reading an object and its tags and for changing those, not for
+// overwriting or deleting [S3 UG, tagging-and-policies].
+func existingTags(tags map[string]string) policy.Context {
+	if len(tags) == 0 {
+		return nil
+	}
+	x := policy.Context{}
+	for k, v := range tags {
+		x.Set("s3:ExistingObjectTag/"+k, v)
+	}
+	return x
+}
+
+// sameTags fails when an object has got other tags than it was asked with.
+func sameTags(now, asked map[string]string) error {
+	if maps.Equal(now, asked) {
+		return nil
+	}
+	return strait.Errorf(strait.Conflict, "object", "The object's tags have changed meanwhile; try again.")
+}
+
 // withTagging are the asks of a write that names tags, too.
 func withTagging(asks []Ask, tagging string) ([]Ask, error) {
 	tags, err := parseTagging(tagging)
@@ -124,11 +160,13 @@ type taggingInput struct {
 	Bucket    string `aws:"path,Bucket"`
 	Key       string `aws:"path,Key"`
 	VersionID string `aws:"query,versionId"`
+
+	tags map[string]string // the object's, which were asked with
 }
 
 // onTagging asks for one action on the tags of an object.
-func onTagging(action strait.Action) func(context.Context, View, *Caller, *taggingInput) ([]Ask, error) {
-	return func(_ context.Context, _ View, _ *Caller, in *taggingInput) ([]Ask, error) {
+func (k s3Desk) onTagging(action strait.Action) func(context.Context, View, *Caller, *taggingInput) ([]Ask, error) {
+	return func(ctx context.Context, _ View, _ *Caller, in *taggingInput) ([]Ask, error) {
 		if err := validVersion(in.VersionID); err != nil {
 			return nil, err
 		}
@@ -136,13 +174,17 @@ func onTagging(action strait.Action) func(context.Context, View, *Caller, *taggi
 		if in.VersionID != "" { // s3:GetObjectVersionTagging and its like
 			a = strait.Action(strings.Replace(string(action), "ObjectTagging", "ObjectVersionTagging", 1))
 		}
-		return ask(a, strait.S3(in.Bucket+"/"+in.Key)), nil
+		in.tags = k.tagsOf(ctx, in.Bucket, in.Key)
+		return askWith(a, strait.S3(in.Bucket+"/"+in.Key), existingTags(in.tags)), nil
 	}
 }
 
 func (k s3Desk) getTagging(ctx context.Context, _ Call, in *taggingInput) (*document[taggingResult], error) {
 	info, err := k.store.Head(ctx, in.Bucket, in.Key)
 	if err != nil {
+		return nil, err
+	}
+	if err := sameTags(info.Meta.Tags, in.tags); err != nil {
 		return nil, err
 	}
 	return xmlOf(taggingOf(info.Meta.Tags)), nil
@@ -168,9 +210,11 @@ func (k s3Desk) mayPutTagging(ctx context.Context, v View, c *Caller, in *putTag
 	if in.tags, err = in.Tagging.tags(maxObjectTags); err != nil {
 		return nil, err
 	}
-	asks, err := onTagging("s3:PutObjectTagging")(ctx, v, c, &taggingInput{in.Bucket, in.Key, in.VersionID})
+	asks, err := k.onTagging("s3:PutObjectTagging")(ctx, v, c, &taggingInput{Bucket: in.Bucket, Key: in.Key, VersionID: in.VersionID})
 	for i := range asks {
-		asks[i].Context = policy.Context{}
+		if asks[i].Context == nil {
+			asks[i].Context = policy.Context{}
+		}
 		tagContext(asks[i].Context, in.tags)
 	}
 	return asks, err
@@ -195,14 +239,19 @@ func (k s3Desk) mayPutBucketTagging(_ context.Context, _ View, _ *Caller, in *pu
 	if in.tags, err = in.Tagging.tags(maxBucketTags); err != nil {
 		return nil, err
 	}
+	return askWith("s3:PutBucketTagging", strait.S3(in.Bucket), bucketTagContext(in.tags)), nil
+}
+
+// bucketTagContext are the keys that tell of a bucket's tags in a request.
+func bucketTagContext(tags map[string]string) policy.Context {
 	x := policy.Context{}
-	for k, v := range in.tags {
+	for k, v := range tags {
 		x.Set("aws:RequestTag/"+k, v)
 	}
-	if len(in.tags) > 0 {
-		x.Set("aws:TagKeys", slices.Sorted(maps.Keys(in.tags))...)
+	if len(tags) > 0 {
+		x.Set("aws:TagKeys", slices.Sorted(maps.Keys(tags))...)
 	}
-	return askWith("s3:PutBucketTagging", strait.S3(in.Bucket), x), nil
+	return x
 }
 
 func (k s3Desk) putBucketTagging(ctx context.Context, _ Call, in *putBucketTaggingInput) (*Nothing, error) {

@@ -35,6 +35,7 @@ type Caller struct {
 	Secure    bool    // came over TLS
 	Trace     string
 	Request   string // the id of the request over HTTP that it makes
+
 }
 
 // Signing is how an S3 request was signed and came, as condition keys tell it.

@@ -37,7 +37,7 @@ func Supplied(key string) bool {
 		return true
 	}
 	for _, prefix := range [...]string{
-		"aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/", "s3:requestobjecttag/",
+		"aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/", "s3:requestobjecttag/", "s3:existingobjecttag/",
 		"credentials-iot:", certificateKeys, "iot:connection.thing.attributes[",
 	} {
 		if strings.HasPrefix(key, prefix) && len(key) > len(prefix) {

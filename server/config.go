@@ -56,6 +56,10 @@ type Config struct {
 	// to send any.
 	HideReasons bool
 
+	// EncryptedDisk: the operator says that Data lies on an encrypted disk, so
+	// that S3 may answer that objects are encrypted at rest.
+	EncryptedDisk bool
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: nothing is logged
 }

@@ -21,7 +21,7 @@ func (s *Server) layObjects() {
 	s.notify = notify.Open(notify.Config{Facts: s.store, Targets: targets, Teller: s, Failed: s.notTold, Now: s.cfg.Now, Log: s.cfg.Log})
 	s.later(s.notify.Close)
 	c := api.S3Config{
-		Directory: s.directory, Store: s.objects, Region: s.cfg.Place.Region, Now: s.cfg.Now, Notify: s.notify, Notifications: targets, Target: s.canTell,
+		Directory: s.directory, Store: s.objects, Region: s.cfg.Place.Region, Now: s.cfg.Now, Notify: s.notify, Notifications: targets, Target: s.canTell, Encrypted: s.cfg.EncryptedDisk,
 		Lifecycle: settings.Open[lifecycle.Configuration](s.store, "lifecycle"), Tags: settings.Open[map[string]string](s.store, "tags"),
 	}
 	s.s3 = api.S3(c)

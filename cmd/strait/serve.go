@@ -26,6 +26,7 @@ type serveCommand struct {
 	ReadyFile      string   `help:"Write one JSON object to this file when everything listens." type:"path"`
 	Limits         string   `help:"\"aws\" for AWS's quotas of rates, too; its structural limits always hold." enum:",aws" default:""`
 	HideReasons    bool     `help:"Send no reason strings to MQTT 5 clients."`
+	EncryptedDisk  bool     `help:"Say that --data lies on an encrypted disk: S3 then takes x-amz-server-side-encryption: AES256, and answers so."`
 	TrustFunctions bool     `help:"Run functions' processes even where they cannot be confined."`
 	Verbose        bool     `short:"v" help:"Log more."`
 }
@@ -39,7 +40,8 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	s, err := server.Start(ctx, server.Config{
 		Data: c.Data, Place: strait.Place{Region: c.Region, Account: c.Account}, Hosts: c.Host,
-		MQTT: c.MQTT, HTTPS: c.HTTPS, HTTPSCert: c.HTTPSCert, HTTP: c.HTTP, Metrics: c.Metrics, Objects: c.Objects, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Limits: c.Limits, HideReasons: c.HideReasons, Log: log,
+		EncryptedDisk: c.EncryptedDisk,
+		MQTT:          c.MQTT, HTTPS: c.HTTPS, HTTPSCert: c.HTTPSCert, HTTP: c.HTTP, Metrics: c.Metrics, Objects: c.Objects, ReadyFile: c.ReadyFile, TrustFunctions: c.TrustFunctions, Limits: c.Limits, HideReasons: c.HideReasons, Log: log,
 	})
 	if err != nil {
 		return err

@@ -221,6 +221,7 @@ var s3Codes = codes{
 		"length required": {"MissingContentLength", noLength}, "trailer": {"MalformedTrailerError", badRequest}, "payload hash": {"XAmzContentSHA256Mismatch", badRequest},
 		"range": {"InvalidRange", rangeInvalid}, "uri": {"InvalidURI", badRequest}, "policy document": {"MalformedPolicy", badRequest}, "tag": {"InvalidTag", badRequest},
 		"tag count": {"BadRequest", badRequest}, "form": {"MalformedPOSTRequest", badRequest}, "post policy": {"InvalidPolicyDocument", badRequest}, "request timeout": {"RequestTimeout", badRequest}, "two credentials": {"InvalidArgument", badRequest}, "location": {"IllegalLocationConstraintException", badRequest},
+		"no location": {"InvalidLocationConstraint", badRequest}, "part range": {"InvalidPartNumber", rangeInvalid},
 	},
 	strait.Unauthenticated: {
 		"": {"AccessDenied", forbidden}, "key": {"InvalidAccessKeyId", forbidden}, "token": {"InvalidToken", badRequest}, "expired token": {"ExpiredToken", badRequest},
@@ -243,4 +244,21 @@ var s3Codes = codes{
 	strait.Precondition: {"": {"PreconditionFailed", preFailed}, "not modified": {"NotModified", http.StatusNotModified}},
 	strait.Unsupported:  {"": {"NotImplemented", notOffered}, "method": {"MethodNotAllowed", notAllowed}},
 	strait.Unavailable:  {"": {"ServiceUnavailable", unavailable}, "disk": {"SlowDown", unavailable}},
+}
+
+// s3Texts are what S3 says where an engine has only said in its own words, in
+// lower case, what is wrong (s3-upload.md, section 11).
+var s3Texts = map[string]string{
+	"NoSuchBucket":       "The specified bucket does not exist",
+	"NoSuchKey":          "The specified key does not exist.",
+	"NoSuchUpload":       "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
+	"BucketNotEmpty":     "The bucket you tried to delete is not empty",
+	"InvalidBucketName":  "The specified bucket is not valid.",
+	"KeyTooLongError":    "Your key is too long",
+	"MetadataTooLarge":   "Your metadata headers exceed the maximum allowed metadata size",
+	"PreconditionFailed": "At least one of the pre-conditions you specified did not hold",
+	"InvalidPart":        "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
+	"InvalidPartOrder":   "The list of parts was not in ascending order. Parts must be ordered by part number.",
+	"EntityTooSmall":     "Your proposed upload is smaller than the minimum allowed size",
+	"EntityTooLarge":     "Your proposed upload exceeds the maximum allowed size",
 }

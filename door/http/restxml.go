@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"strait"
 	"strait/api"
@@ -61,6 +62,9 @@ func (r *route) knows(key string) bool {
 }
 
 func (restXML) decode(x *exchange, in any, path map[string]string) error {
+	if err := x.expected(); err != nil {
+		return err
+	}
 	if err := x.bind(in, path); err != nil {
 		return err
 	}
@@ -78,6 +82,17 @@ func (restXML) decode(x *exchange, in any, path map[string]string) error {
 			if err := x.readXML(f.Addr().Interface()); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// expected refuses a request that expects a bucket of somebody else: all that are
+// here belong to one account.
+func (x *exchange) expected() error {
+	for _, name := range []string{"X-Amz-Expected-Bucket-Owner", "X-Amz-Source-Expected-Bucket-Owner"} {
+		if v := x.r.Header.Get(name); v != "" && v != x.service.Account {
+			return strait.Errorf(strait.Denied, "owner", "Access Denied")
 		}
 	}
 	return nil
@@ -191,7 +206,7 @@ func (restXML) fail(x *exchange, e *strait.Error) {
 	var b bytes.Buffer
 	b.WriteString(xml.Header + "<Error>")
 	element(&b, "Code", code)
-	element(&b, "Message", s3Message(e))
+	element(&b, "Message", s3Message(e, code))
 	names := make([]string, 0, len(e.Detail))
 	for k := range e.Detail {
 		names = append(names, k)
@@ -216,12 +231,14 @@ func (restXML) fail(x *exchange, e *strait.Error) {
 
 // s3Message is the sentence for the caller; S3 alone puts the resource of a
 // refusal in double quotes (iam-evaluation.md, section 9).
-func s3Message(e *strait.Error) string {
-	r := e.Detail["Resource"]
-	if e.Kind != strait.Denied || r == "" {
-		return e.Message
+func s3Message(e *strait.Error, code string) string {
+	if r := e.Detail["Resource"]; e.Kind == strait.Denied && r != "" {
+		return strings.Replace(e.Message, " on resource: "+r, ` on resource: "`+r+`"`, 1)
 	}
-	return strings.Replace(e.Message, " on resource: "+r, ` on resource: "`+r+`"`, 1)
+	if text := s3Texts[code]; text != "" && e.Message != "" && unicode.IsLower([]rune(e.Message)[0]) {
+		return text
+	}
+	return e.Message
 }
 
 func element(b *bytes.Buffer, name, text string) {

@@ -22,13 +22,23 @@ import (
 //	`aws:"xml"`                 the body as XML (S3)
 //	`aws:"form"`                the fields of a POST form (S3), nil for none
 //
-// All others are members of the JSON document.
+// All others are members of the JSON document. In an input, the members of an
+// embedded struct count as the shape's own.
 
 // bind fills the members of in that stand in path, query and headers.
 func (x *exchange) bind(in any, path map[string]string) error {
-	v := reflect.ValueOf(in).Elem()
+	return x.bindInto(reflect.ValueOf(in).Elem(), path)
+}
+
+func (x *exchange) bindInto(v reflect.Value, path map[string]string) error {
 	t := v.Type()
 	for i := range t.NumField() {
+		if t.Field(i).Anonymous && t.Field(i).Type.Kind() == reflect.Struct {
+			if err := x.bindInto(v.Field(i), path); err != nil {
+				return err
+			}
+			continue
+		}
 		where, name, _ := strings.Cut(t.Field(i).Tag.Get("aws"), ",")
 		f := v.Field(i)
 		var s string

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"strait"
+	"strait/authz"
 	"strait/function"
 	"strait/server"
 )
@@ -37,25 +38,35 @@ type house struct {
 	ready       server.Ready
 	web         *http.Client // trusts the server
 	leave       func()       // ends the server before the test does
+	recorder    *authz.Recorder
 }
 
 // raise starts a server. Clients find the admin's credentials in a file, and
 // nothing of the machine's own AWS settings.
 func raise(t *testing.T) *house {
 	t.Helper()
-	return raiseIn(t, t.TempDir(), nil)
+	return raiseWith(t, server.Config{Data: t.TempDir()})
 }
 
 // raiseIn is raise in a directory that may have been another server's, with a
 // clock.
 func raiseIn(t *testing.T, data string, now func() time.Time) *house {
 	t.Helper()
-	s, err := server.Start(t.Context(), server.Config{Data: data, Place: strait.Place{Region: "ap-northeast-1", Account: "123456789012"},
-		Hosts: []string{"localhost"}, HTTPS: []string{"127.0.0.1:0"}, HTTP: []string{"127.0.0.1:0"}, Now: now})
+	return raiseWith(t, server.Config{Data: data, Now: now})
+}
+
+func raiseWith(t *testing.T, cfg server.Config) *house {
+	t.Helper()
+	cfg.Hosts = []string{"localhost"}
+	if cfg.Place.Region == "" {
+		cfg.Place = strait.Place{Region: "ap-northeast-1", Account: "123456789012"}
+	}
+	cfg.HTTPS, cfg.HTTP = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}
+	s, err := server.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, ctx: context.WithoutCancel(t.Context()), ready: s.Ready()}
+	h := &house{t: t, ctx: context.WithoutCancel(t.Context()), ready: s.Ready(), recorder: s.Recorder()}
 	h.leave = sync.OnceFunc(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)

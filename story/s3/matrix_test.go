@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,19 +29,21 @@ type program struct {
 	name  string
 	probe []string // prints its version, or fails
 	run   func(h *house, endpoint, bucket, dir string)
+	// leaves are the files that it does not bring back and compare; none: all.
+	leaves []string
 }
 
 var programs = []program{
 	{"boto3", []string{"/usr/bin/python3", "-c", "import boto3; print('boto3', boto3.__version__)"}, func(h *house, endpoint, bucket, dir string) {
 		command(h, nil, "/usr/bin/python3", "testdata/matrix.py", endpoint, bucket, dir)
-	}},
+	}, []string{"stream"}},
 	{"node", []string{"sh", "-c", `cd node && node -e "console.log('client-s3', require('@aws-sdk/client-s3/package.json').version, require('@aws-sdk/lib-storage/package.json').version, process.version)"`},
 		func(h *house, endpoint, bucket, dir string) {
 			command(h, nil, "node", "testdata/matrix.js", endpoint, bucket, dir)
-		}},
-	{"aws", []string{"/usr/bin/aws", "--version"}, awsCLI},
-	{"rclone", []string{"rclone", "version"}, rclone},
-	{"s3cmd", []string{"s3cmd", "--version"}, s3cmd},
+		}, []string{"stream"}},
+	{"aws", []string{"/usr/bin/aws", "--version"}, awsCLI, []string{"stream"}},
+	{"rclone", []string{"rclone", "version"}, rclone, []string{"stream"}},
+	{"s3cmd", []string{"s3cmd", "--version"}, s3cmd, []string{"stream"}},
 }
 
 // TestMatrix: every client, over http and https, with every size: what went up
@@ -67,10 +70,16 @@ func TestMatrix(t *testing.T) {
 		_, err := c.PutBucketPolicy(h.ctx, &s3.PutBucketPolicyInput{Bucket: &b, Policy: ptr(`{"Version": "2012-10-17", "Statement": [{"Effect": "Deny",
 			"Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::` + b + `/denied/*"}]}`)})
 		h.must(err)
-		check := func(h *house, client string) {
+		// Clients that bring files back compare them themselves; what they do not
+		// bring back is looked at here, without TLS, which costs less.
+		plain := h.client(h.http)
+		check := func(h *house, client string, names ...string) {
 			for name, want := range sums {
+				if len(names) > 0 && !slices.Contains(names, name) {
+					continue
+				}
 				key := client + "/" + name
-				out, err := c.GetObject(h.ctx, &s3.GetObjectInput{Bucket: &b, Key: &key})
+				out, err := plain.GetObject(h.ctx, &s3.GetObjectInput{Bucket: &b, Key: &key})
 				if err != nil {
 					h.t.Errorf("%s: %v", key, err)
 					continue
@@ -93,7 +102,7 @@ func TestMatrix(t *testing.T) {
 			in := *h
 			in.t = t
 			goManager(&in, c, b, dir)
-			check(&in, "transfermanager")
+			check(&in, "transfermanager", "stream")
 		})
 		for _, p := range programs {
 			t.Run(p.name+"/"+scheme, func(t *testing.T) {
@@ -101,7 +110,7 @@ func TestMatrix(t *testing.T) {
 				in.t = t
 				p.here(t)
 				p.run(&in, endpoint, b, dir)
-				check(&in, p.name)
+				check(&in, p.name, p.leaves...)
 			})
 		}
 	}
@@ -239,8 +248,11 @@ func awsCLI(h *house, endpoint, bucket, dir string) {
 	run(nil, "s3", "cp", "--only-show-errors", "--recursive", at, got)
 	same(h, dir, got)
 	run(nil, "s3", "cp", "--only-show-errors", at+"/large", at+"/copy")
-	run(nil, "s3api", "put-object-tagging", "--bucket", bucket, "--key", "aws/one", "--tagging", "TagSet=[{Key=a,Value=b}]")
 	fails(h, "(AccessDenied)", "/usr/bin/aws", "--endpoint-url", endpoint, "s3", "cp", filepath.Join(dir, "large"), "s3://"+bucket+"/denied/x")
+	if strings.HasPrefix(endpoint, "https") {
+		return // what has no large body is the same there
+	}
+	run(nil, "s3api", "put-object-tagging", "--bucket", bucket, "--key", "aws/one", "--tagging", "TagSet=[{Key=a,Value=b}]")
 	fails(h, "(NoSuchKey)", "/usr/bin/aws", "--endpoint-url", endpoint, "s3api", "get-object", "--bucket", bucket, "--key", "none", filepath.Join(got, "none"))
 }
 
@@ -290,9 +302,11 @@ func s3cmd(h *house, endpoint, bucket, dir string) {
 	run(nil, "sync", at, got+"/")
 	same(h, dir, got)
 	run(nil, "cp", at+"large", at+"copy")
-	run(nil, "ls", at)
-	run(nil, "info", at+"one")
-	run(nil, "info", "s3://"+bucket)
+	if strings.HasPrefix(endpoint, "http:") { // what has no large body is the same over TLS
+		run(nil, "ls", at)
+		run(nil, "info", at+"one")
+		run(nil, "info", "s3://"+bucket)
+	}
 	fails(h, "AccessDenied", "s3cmd", append(args, "put", filepath.Join(dir, "one"), "s3://"+bucket+"/denied/x")...)
 }
 

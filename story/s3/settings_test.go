@@ -191,15 +191,49 @@ func (h *house) send(c *s3.Client, method, path, body string) (status int, said 
 	h.t.Helper()
 	creds, err := c.Options().Credentials.Retrieve(h.ctx)
 	h.must(err)
-	r, err := http.NewRequestWithContext(h.ctx, method, h.http+path, strings.NewReader(body))
-	h.must(err)
-	sum := sha256.Sum256([]byte(body))
-	r.Header.Set("X-Amz-Content-Sha256", hex.EncodeToString(sum[:]))
-	h.must(v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }).SignHTTP(h.ctx, creds, r, hex.EncodeToString(sum[:]), "s3", h.ready.Region, time.Now()))
-	resp, err := h.web.Do(r)
-	h.must(err)
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	h.must(err)
-	return resp.StatusCode, string(b)
+	return h.as(creds, h.request(method, path, "", body))
+}
+
+// sign signs a request with its body.
+func sign(h *house, creds aws.Credentials, r *http.Request, at time.Time) error {
+	body, err := r.GetBody()
+	if err != nil {
+		return err
+	}
+	hash := sha256.New()
+	if _, err := io.Copy(hash, body); err != nil {
+		return err
+	}
+	sum := hex.EncodeToString(hash.Sum(nil))
+	r.Header.Set("X-Amz-Content-Sha256", sum)
+	return v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }).SignHTTP(h.ctx, creds, r, sum, "s3", h.ready.Region, at)
+}
+
+// TestListBuckets: buckets are listed by prefix and page by page.
+func TestListBuckets(t *testing.T) {
+	h := raise(t)
+	c := h.client(h.http)
+	for _, b := range []string{"one-1", "one-2", "one-3", "two-1"} {
+		h.bucket(c, b)
+	}
+	names, in := "", &s3.ListBucketsInput{Prefix: ptr("one"), MaxBuckets: ptr(int32(2))}
+	for {
+		out, err := c.ListBuckets(h.ctx, in)
+		h.must(err)
+		for _, b := range out.Buckets {
+			names += *b.Name + " "
+		}
+		names += "| "
+		if in.ContinuationToken = out.ContinuationToken; in.ContinuationToken == nil {
+			break
+		}
+	}
+	if names != "one-1 one-2 | one-3 | " {
+		t.Errorf("got %s", names)
+	}
+	if out, err := c.ListBuckets(h.ctx, &s3.ListBucketsInput{BucketRegion: ptr("eu-west-1")}); err != nil || len(out.Buckets) > 0 {
+		t.Errorf("buckets of another region: %v %v", out, err)
+	}
+	_, err := c.ListBuckets(h.ctx, &s3.ListBucketsInput{MaxBuckets: ptr(int32(0))})
+	refused(t, "no buckets", err, "InvalidArgument", 400)
 }
