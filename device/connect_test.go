@@ -87,7 +87,11 @@ func TestReconnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range n {
-		if m := next(t, got); string(m.Payload) != fmt.Sprint(i) {
+		m := next(t, got)
+		if i == 0 && string(m.Payload) == "before" {
+			m = next(t, got) // its acknowledgement was cut off
+		}
+		if string(m.Payload) != fmt.Sprint(i) {
 			t.Fatalf("message %d is %q", i, m.Payload)
 		}
 	}
