@@ -57,7 +57,7 @@ clients() {
 cross() {
   local out limit=$((16 << 20)) target os arch size
   out=$(mktemp -d)
-  for target in linux/arm64 linux/arm darwin/arm64 darwin/amd64 windows/amd64 linux/amd64; do
+  for target in linux/arm64 linux/arm windows/amd64 darwin/arm64; do
     os=${target%/*} arch=${target#*/}
     GOOS=$os GOARCH=$arch GOARM=6 CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$out/agent" ./cmd/strait-agent || { rm -r "$out"; exit 1; }
     size=$(wc -c <"$out/agent")
