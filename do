@@ -75,16 +75,17 @@ test_() {
   go vet ./...
   if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; then race=(-race); else say "no C compiler: tests run without the race detector"; fi
   # Rooms with the race detector; stories, which drive built binaries, without.
-  go test "${race[@]}" -timeout 12m "$@" $(go list ./... | grep -v '^strait/story')
+  # Three at once on two cores: they wait a third of their time.
+  go test "${race[@]}" -p 3 -timeout 12m "$@" $(go list ./... | grep -v '^strait/story')
   # What the race detector cannot judge: memory and allocations of decisions.
   go test -timeout 5m "$@" -run '^(TestFloodMemory|TestGuardAllocatesNothing)$' ./authz
   # With -v they say which clients they drove, and each step; and what happened
   # to the device, with the seed and the agent's memory.
-  go test -timeout 12m -v "$@" ./story
+  go test -timeout 12m -parallel 3 -v "$@" ./story
   go test -timeout 12m -v "$@" ./story/device | grep -v '^=== '
-  go test -timeout 12m "$@" $(go list ./story/... | grep -vE '^strait/story(/device)?$')
+  go test -p 3 -timeout 12m "$@" $(go list ./story/... | grep -vE '^strait/story(/device)?$')
   # The agent for other systems: links only, where they were built before.
-  timeout 240 ./do cross || { [ $? = 124 ] && say "LEFT OUT: the rest of the agent's cross-builds (not within 240 s: ./do cross)"; }
+  timeout 180 ./do cross || { [ $? = 124 ] && say "LEFT OUT: the rest of the agent's cross-builds (not within 180 s: ./do cross)"; }
 }
 
 fuzz() {

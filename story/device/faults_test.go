@@ -182,7 +182,8 @@ func TestShortCredentials(t *testing.T) {
 			took := now().Sub(begin)
 			_, puts, bytes := h.s3.counts()
 			t.Logf("it took %s of the compressed time; %d keys signed %d parts; said %v", took.Round(time.Second), h.s3.signers(), puts, said)
-			if took < 25*time.Minute || h.s3.signers() < 3 {
+			// A late device asks only when it is told, so that two keys may do.
+			if took < 25*time.Minute || h.s3.signers() < 2 {
 				t.Errorf("%d keys in %s: the credentials did not expire on the way", h.s3.signers(), took)
 			}
 			if late > 0 && said[device.Renewed] == 0 {
