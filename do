@@ -85,7 +85,7 @@ test_() {
   go test -timeout 12m -v "$@" ./story/device | grep -v '^=== '
   go test -p 3 -timeout 12m "$@" $(go list ./story/... | grep -vE '^strait/story(/device)?$')
   # The agent for other systems: links only, where they were built before.
-  timeout 180 ./do cross || { [ $? = 124 ] && say "LEFT OUT: the rest of the agent's cross-builds (not within 180 s: ./do cross)"; }
+  timeout 100 ./do cross || { [ $? = 124 ] && say "LEFT OUT: the rest of the agent's cross-builds (not within 100 s: ./do cross)"; }
 }
 
 fuzz() {
