@@ -12,7 +12,7 @@ import (
 func Tables() []Service {
 	return []Service{
 		IoT(nil, nil, nil, nil, nil, nil), IoTData(nil), Provider(nil, nil, nil, nil), STS(nil, nil, nil), IAM(nil), S3(S3Config{}),
-		Lambda(nil, nil, nil, nil), Logs(nil, nil), Scheduler(nil, nil, nil), Events(nil, nil),
+		Lambda(nil, nil, nil, nil, nil), Logs(nil, nil), Scheduler(nil, nil, nil), Events(nil, nil),
 	}
 }
 
@@ -37,7 +37,9 @@ func Coverage() ([]Covered, error) {
 	offered := map[string]bool{}
 	for _, s := range Tables() {
 		for _, o := range s.Operations {
-			offered[s.Name+" "+o.Name] = true
+			if !o.Own {
+				offered[s.Name+" "+o.Name] = true
+			}
 		}
 	}
 	for name := range offered {

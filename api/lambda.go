@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"strait"
 	"strait/authz"
@@ -16,10 +17,10 @@ import (
 
 // Lambda returns the table of functions (lambda-runtime.md, section 6).
 // objects is where code may be.
-func Lambda(d *identity.Directory, a *authz.Authorizer, e *function.Engine, objects object.Store) Service {
-	k := lambdaDesk{d, a, e, objects, new(sync.Mutex)}
+func Lambda(d *identity.Directory, a *authz.Authorizer, e *function.Engine, objects object.Store, now func() time.Time) Service {
+	k := lambdaDesk{d, a, e, objects, newCodeDesk(e, now), new(sync.Mutex)}
 	s := Service{Name: "lambda", Scopes: []string{"lambda"}, Protocol: "rest-json"}
-	for _, rows := range [][]Operation{k.functions(), k.versions(), k.permissionRows(), k.settings()} {
+	for _, rows := range [][]Operation{k.functions(), k.versions(), k.permissionRows(), k.settings(), k.codes.rows()} {
 		s.Operations = append(s.Operations, rows...)
 	}
 	return s
@@ -32,6 +33,7 @@ type lambdaDesk struct {
 	authorizer *authz.Authorizer
 	engine     *function.Engine
 	objects    object.Store
+	codes      codeDesk
 	changing   *sync.Mutex // held while permissions are changed: read, altered and written
 }
 

@@ -13,7 +13,7 @@ func (k lambdaDesk) functions() []Operation {
 	return []Operation{
 		op("CreateFunction", "POST "+f, k.mayCreate, k.createFunction).status(201),
 		op("ListFunctions", "GET "+f, k.mayList, k.listFunctions),
-		op("GetFunction", "GET "+f+"/{FunctionName}", may[functionInput]("lambda:GetFunction"), k.getFunction),
+		op("GetFunction", "GET "+f+"/{FunctionName}", may[getFunctionInput]("lambda:GetFunction"), k.getFunction),
 		op("GetFunctionConfiguration", "GET "+f+"/{FunctionName}/configuration", may[functionInput]("lambda:GetFunctionConfiguration"), k.getConfiguration),
 		op("UpdateFunctionCode", "PUT "+f+"/{FunctionName}/code", k.mayUpdateCode, k.updateCode),
 		op("UpdateFunctionConfiguration", "PUT "+f+"/{FunctionName}/configuration", k.mayConfigure, k.updateConfiguration),
@@ -181,14 +181,18 @@ type getFunctionOutput struct {
 	Concurrency   map[string]int    `json:",omitempty"`
 }
 
-func (k lambdaDesk) getFunction(ctx context.Context, _ Call, in *functionInput) (*getFunctionOutput, error) {
+type getFunctionInput struct {
+	functionInput
+	Host string `aws:"header,Host"`
+}
+
+func (k lambdaDesk) getFunction(ctx context.Context, c Call, in *getFunctionInput) (*getFunctionOutput, error) {
 	f, t, err := k.find(ctx, in)
 	if err != nil {
 		return nil, err
 	}
 	out := &getFunctionOutput{Configuration: configuration(f, t.explicit), Tags: f.Tags,
-		// The zip is kept, but there is no URL for it.
-		Code: codeLocation{"S3", "strait://functions/" + f.Name + "/" + f.CodeSHA256}}
+		Code: codeLocation{"S3", k.codes.locate(c.Caller, in.Host, f)}}
 	if f.Reserved != nil {
 		out.Concurrency = map[string]int{"ReservedConcurrentExecutions": *f.Reserved}
 	}

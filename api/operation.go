@@ -65,6 +65,8 @@ type Operation struct {
 	// Open is true for rows that anonymous callers may reach; what they may
 	// do is still decided by policies.
 	Open bool
+	// Own is true for rows that AWS does not have.
+	Own bool
 
 	in   func() any
 	asks func(context.Context, View, *Caller, any) ([]Ask, error)
@@ -113,6 +115,12 @@ func (o Operation) status(code int) Operation {
 // open returns o as a row that anonymous callers may reach.
 func (o Operation) open() Operation {
 	o.Open = true
+	return o
+}
+
+// own returns o as a row that AWS does not have.
+func (o Operation) own() Operation {
+	o.Own = true
 	return o
 }
 

@@ -48,6 +48,13 @@
 // the environment's session. A session cannot be joined from outside.
 //
 // Networking is not restricted: a function must reach the server, and may
-// reach what the host can reach. Memory is not limited; MemorySize is told to
-// the runtime only. Files are limited in size, not in sum.
+// reach what the host can reach. Files are limited in size, not in sum.
+//
+// # Memory
+//
+// An environment that takes more than its function's MemorySize is ended, by
+// the kernel where a cgroup v2 is delegated to the server, else by a warden
+// that looks at its processes again and again (memory_linux.go says what
+// counts). The second way is late by some tens of milliseconds. Engine.Memory
+// says which it is; outside Linux there is neither.
 package function

@@ -25,6 +25,7 @@ type Engine struct {
 	cfg          Config
 	run          string // what processes may see: code, scratch, boot, certificates
 	confiner     *confiner
+	warden       *warden
 	interpreters *interpreters
 	codes        *codes
 	queue        *queue
@@ -64,7 +65,7 @@ func Open(ctx context.Context, cfg Config) (_ *Engine, err error) {
 	if cfg.Backoff == nil {
 		cfg.Backoff = func(n int) time.Duration { return time.Duration(n) * time.Minute }
 	}
-	e := &Engine{cfg: cfg, confiner: newConfiner(), spawning: make(chan func()),
+	e := &Engine{cfg: cfg, confiner: newConfiner(), warden: newWarden(cfg.Log), spawning: make(chan func()),
 		pools: map[string]*pool{}, streams: map[string]string{}, traces: map[string]string{}, natives: map[string]string{}}
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, d := range []string{cfg.Dir, e.zips()} {
@@ -91,6 +92,7 @@ func Open(ctx context.Context, cfg Config) (_ *Engine, err error) {
 	}
 	go e.spawner()
 	e.tasks.Go(e.tend)
+	e.tasks.Go(func() { e.warden.run(e.ctx) })
 	return e, nil
 }
 

@@ -1,7 +1,6 @@
 package function
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +32,7 @@ type environment struct {
 	listener    net.Listener
 	server      *http.Server
 	log         *writer
+	meter       *meter
 	pipe        *logPipe
 	cmd         *exec.Cmd
 	initTime    time.Duration // of the first start, until it was reported
@@ -74,6 +75,9 @@ func (e *Engine) start(ctx context.Context, f Function) (_ *environment, err err
 	if err != nil {
 		return nil, err
 	}
+	if nodeRuntime.MatchString(f.Runtime) {
+		cmd.args = slices.Insert(slices.Clone(cmd.args), 1, heapOfNode(f.MemorySize))
+	}
 	if err = v.prepare(); err != nil {
 		return nil, fmt.Errorf("prepare an environment: %w", err)
 	}
@@ -94,7 +98,7 @@ func retireAt(c strait.Credentials, f Function, now time.Time) time.Time {
 	return c.Expiration.Add(-min(reserve, left/2))
 }
 
-// prepare makes the uid, the scratch directory, the Runtime API and the log.
+// prepare makes the uid, the scratch directory, the meter, the Runtime API and the log.
 func (v *environment) prepare() (err error) {
 	if v.engine.confiner.switchUser {
 		id, ok := v.engine.confiner.id()
@@ -110,6 +114,9 @@ func (v *environment) prepare() (err error) {
 		if err := os.Chown(v.scratch, v.uid, v.code.gid); err != nil {
 			return err
 		}
+	}
+	if v.meter, err = v.engine.warden.meter(int64(v.function.MemorySize) << 20); err != nil {
+		return err
 	}
 	if v.pipe, err = newLogPipe(v.log); err != nil {
 		return err
@@ -165,10 +172,14 @@ func (v *environment) launch(c command) error {
 	}
 	cmd := &exec.Cmd{Path: self, Args: []string{helperName}, Dir: "/", Env: []string{}, Stdout: v.pipe.w, Stderr: v.pipe.w,
 		ExtraFiles: []*os.File{specR, reportW}, SysProcAttr: attributes()}
-	v.mu.Lock()
-	v.cmd = cmd
-	err = v.engine.spawn(cmd.Start)
-	v.mu.Unlock()
+	placed, err := v.meter.attach(cmd.SysProcAttr)
+	if err == nil {
+		v.mu.Lock()
+		v.cmd = cmd
+		err = v.engine.spawn(cmd.Start)
+		v.mu.Unlock()
+		placed()
+	}
 	specR.Close()
 	reportW.Close()
 	if err != nil {
@@ -178,6 +189,7 @@ func (v *environment) launch(c command) error {
 		specW.Write(spec)
 		specW.Close()
 	}()
+	v.meter.started(cmd.Process.Pid, v.uid, v.busy, v.kill)
 	go v.server.Serve(v.listener)
 	go v.watch(reportR)
 	return nil
@@ -197,6 +209,7 @@ func (v *environment) watch(reportR *os.File) {
 	reportR.Close()
 	awaitExit(pid)
 	killAll(pid, v.uid)
+	v.meter.ended()
 	v.mu.Lock()
 	v.buried = true
 	v.mu.Unlock()
@@ -238,6 +251,9 @@ func (v *environment) cleanup() {
 	if v.pipe != nil {
 		v.pipe.close()
 	}
+	if v.meter != nil {
+		v.meter.close()
+	}
 	if v.scratch != "" {
 		removeTree(v.scratch)
 	}
@@ -277,13 +293,19 @@ func (v *environment) obituary(id string) (outcome, bool, error) {
 	defer v.mu.Unlock()
 	switch {
 	case v.initError != nil:
-		return outcome{v.initError, true}, false, nil
+		return outcome{payload: v.initError, failed: true}, false, nil
 	case v.report != nil && v.report.Confining:
 		return outcome{}, false, &strait.Error{Kind: strait.Internal, Thing: "sandbox", Message: "the function's process could not be confined", Err: errors.New(v.report.Message)}
 	case v.report != nil:
 		return failure("Runtime.InvalidEntrypoint", "RequestId: "+id+" Error: "+v.report.Message), false, nil
 	}
-	return failure("Runtime.ExitError", "RequestId: "+id+" Error: "+v.exit), false, nil
+	kind, text := "Runtime.ExitError", "RequestId: "+id+" Error: "+v.exit
+	if v.meter.exceeded() {
+		kind = outOfMemory
+	}
+	out := failure(kind, text)
+	out.last, out.status = text+"\n"+kind, "error\tError Type: "+kind
+	return out, false, nil
 }
 
 // handle gives ev to the runtime, which must be idle, and waits for its end.
@@ -329,9 +351,8 @@ func (v *environment) handle(ev *event) (out outcome, usable bool, err error) {
 	took := time.Since(begin)
 	if timedOut {
 		took = ev.timeout
-		v.log.line(time.Now().UTC().Format("2006-01-02T15:04:05.000Z") + " " + ev.id + " " + timeoutText(ev))
 	}
-	v.reportLines(ev.id, took)
+	v.reportLines(ev.id, took, out)
 	return out, usable, err
 }
 
@@ -340,14 +361,24 @@ func timeoutText(ev *event) string {
 }
 
 func timeoutOf(ev *event) outcome {
-	return failure("Sandbox.Timedout", "RequestId: "+ev.id+" Error: "+timeoutText(ev))
+	out := failure("Sandbox.Timedout", "RequestId: "+ev.id+" Error: "+timeoutText(ev))
+	out.last = time.Now().UTC().Format("2006-01-02T15:04:05.000Z") + " " + ev.id + " " + timeoutText(ev)
+	out.status = "timeout"
+	return out
 }
 
-func (v *environment) reportLines(id string, took time.Duration) {
+// reportLines ends an invocation in the log.
+func (v *environment) reportLines(id string, took time.Duration, out outcome) {
 	text := reportLine(v.function, id, took, v.memory())
 	if v.initTime > 0 {
 		text += fmt.Sprintf("\tInit Duration: %.2f ms", float64(v.initTime.Microseconds())/1000)
 		v.initTime = 0
+	}
+	if out.last != "" {
+		v.log.line(out.last)
+	}
+	if out.status != "" {
+		text += "\tStatus: " + out.status
 	}
 	v.log.line("END RequestId: " + id)
 	v.log.line(text)
@@ -359,19 +390,16 @@ func reportLine(f Function, id string, took time.Duration, memory int) string {
 		id, ms, float64(int64(ms)+1), f.MemorySize, memory)
 }
 
-// memory is the most that the process used, in MB; 0 when that is not known.
+// busy tells whether the process starts or works on an event.
+func (v *environment) busy() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.phase != idle
+}
+
+// memory is the most that the environment took so far, in MB.
 func (v *environment) memory() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.buried {
-		return 0
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	_, after, _ := bytes.Cut(status, []byte("\nVmHWM:"))
-	var kb int
-	fmt.Sscan(string(after), &kb)
-	return kb / 1024
+	return megabytes(v.meter.used())
 }

@@ -190,8 +190,7 @@ func (e *Engine) bringUp(ctx context.Context, p *pool, f Function, id string) (*
 			out = timeoutOf(&event{id: id, timeout: limit})
 		}
 		v.log.line("START RequestId: " + id + " Version: " + f.version())
-		v.log.line("END RequestId: " + id)
-		v.log.line(reportLine(f, id, time.Since(begin), 0))
+		v.reportLines(id, time.Since(begin), out)
 		return v, &out, nil
 	}
 }

@@ -105,8 +105,8 @@ func (e *Engine) runNative(native Native, f Function, req Request) (outcome, *wr
 			return outcome{}, log, errClosed()
 		}
 		ev := &event{id: req.RequestID, timeout: timeout}
-		log.line(time.Now().UTC().Format("2006-01-02T15:04:05.000Z") + " " + req.RequestID + " " + timeoutText(ev))
 		out = timeoutOf(ev)
+		log.line(out.last)
 	}
 	if out.failed {
 		log.line("[ERROR] " + string(out.payload))

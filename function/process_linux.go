@@ -60,8 +60,9 @@ func killAll(leader, uid int) {
 type process struct{ pid, parent, session, uid int }
 
 // members lists the living processes of an environment.
-func members(leader, uid int) []int {
-	all := processes()
+func members(leader, uid int) []int { return membersOf(processes(), leader, uid) }
+
+func membersOf(all []process, leader, uid int) []int {
 	in := map[int]bool{leader: true}
 	for grew := true; grew; {
 		grew = false

@@ -48,6 +48,9 @@ type event struct {
 type outcome struct {
 	payload []byte
 	failed  bool
+	// Of an end that the platform brought about, or noticed: its last words in
+	// the log, and what the report says.
+	last, status string
 }
 
 // checkedListener accepts only connections of the environment's own process.
@@ -175,6 +178,7 @@ func (v *environment) leaveNext(ev *event) {
 		v.phase, v.current = running, ev
 		ev.deadline = time.Now().Add(ev.timeout)
 		v.engine.working(v.credentials.AccessKeyID, ev.trace)
+		v.engine.warden.look()
 	}
 }
 
@@ -272,7 +276,7 @@ func failure(kind, message string) outcome {
 		Type    string `json:"errorType"`
 		Message string `json:"errorMessage"`
 	}{kind, message})
-	return outcome{payload, true}
+	return outcome{payload: payload, failed: true}
 }
 
 func firstOf(a, b string) string {

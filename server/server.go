@@ -208,6 +208,7 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 		return err
 	}
 	s.later(s.functions.Close)
+	s.cfg.Log.Info("functions", "memory", s.functions.Memory())
 	if s.schedules, err = schedule.Open(ctx, schedule.Config{Store: s.store, Invoker: scheduleHands{s}, Now: s.cfg.Now, Log: s.cfg.Log, Events: s.scheduleEvent}); err != nil {
 		return err
 	}
@@ -219,7 +220,7 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 // layCorridor makes the tables; what engines had left over starts now.
 func (s *Server) layCorridor(context.Context) error {
 	s.sts = api.STS(s.directory, s.issuer, s.cfg.Now)
-	s.lambda = api.Lambda(s.directory, s.authorizer, s.functions, s.objects)
+	s.lambda = api.Lambda(s.directory, s.authorizer, s.functions, s.objects, s.cfg.Now)
 	s.iotdata = api.IoTData(s.mqtt)
 	s.layObjects()
 	p := &api.Provisioner{Corridor: s.corridor, IoT: &s.iot, Directory: s.directory, Authority: s.authority, Take: s.takeForProvisioning, Invoke: s.invokeHook}

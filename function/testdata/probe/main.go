@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"golang.org/x/sys/unix"
 )
 
 type event struct {
@@ -36,8 +37,38 @@ func main() {
 		resp, err := http.Post("http://"+os.Getenv("AWS_LAMBDA_RUNTIME_API")+"/2018-06-01/runtime/init/error", "application/json", strings.NewReader(`{"errorType":"Init.Bad","errorMessage":"no"}`))
 		fmt.Println(resp, err)
 		os.Exit(1)
+	case "grow":
+		grow(500)
+		time.Sleep(time.Hour)
 	}
 	lambda.Start(handle)
+}
+
+var held [][]byte
+
+// grow takes memory, and writes to it so that it is really taken.
+func grow(mb int) {
+	for range mb {
+		b := make([]byte, 1<<20)
+		for i := 0; i < len(b); i += 1024 {
+			b[i] = 1
+		}
+		held = append(held, b)
+	}
+}
+
+// file takes memory that is in no address space.
+func file(mb int) error {
+	fd, err := unix.MemfdCreate("held", 0)
+	if err != nil {
+		return err
+	}
+	for range mb {
+		if _, err := unix.Write(fd, make([]byte, 1<<20)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func handle(ctx context.Context, e event) (any, error) {
@@ -67,6 +98,18 @@ func handle(ctx context.Context, e event) (any, error) {
 		return nil, nil
 	case "env":
 		return os.Environ(), nil
+	case "grow":
+		grow(e.Size)
+		time.Sleep(duration(e.Args))
+		return len(held), nil
+	case "file":
+		err := file(e.Size)
+		time.Sleep(duration(e.Args))
+		return nil, err
+	case "reserve":
+		// Address space alone is no memory.
+		_, err := unix.Mmap(-1, 0, 16<<30, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+		return nil, err
 	case "id":
 		lc, _ := lambdacontext.FromContext(ctx)
 		return map[string]any{"uid": os.Getuid(), "gid": os.Getgid(), "pid": os.Getpid(), "request": lc.AwsRequestID, "arn": lc.InvokedFunctionArn, "groups": groups()}, nil
@@ -98,6 +141,14 @@ func handle(ctx context.Context, e event) (any, error) {
 		return []int{cmd.Process.Pid, own.Process.Pid}, nil
 	}
 	return nil, errors.New("do what?")
+}
+
+func duration(args []string) time.Duration {
+	if len(args) == 0 {
+		return 0
+	}
+	d, _ := time.ParseDuration(args[0])
+	return d
 }
 
 func groups() []int {
