@@ -12,7 +12,7 @@ import (
 func Tables() []Service {
 	return []Service{
 		IoT(nil, nil, nil, nil, nil, nil), IoTData(nil), Provider(nil, nil, nil, nil), STS(nil, nil, nil), IAM(nil), S3(S3Config{}),
-		Lambda(nil, nil, nil, nil, nil), Logs(nil, nil), Scheduler(nil, nil, nil), Events(nil, nil),
+		Lambda(nil, nil, nil, nil), Logs(nil, nil), Scheduler(nil, nil), Events(nil, nil),
 	}
 }
 

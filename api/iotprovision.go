@@ -69,8 +69,9 @@ type createTemplateInput struct {
 }
 
 // mayCreateTemplate: whoever makes a template hands its role to IoT.
-func (k iotDesk) mayCreateTemplate(_ context.Context, v View, _ *Caller, in *createTemplateInput) ([]Ask, error) {
-	return append(taggedAsk("iot:CreateProvisioningTemplate", v.Place().IoT("provisioningtemplate/"+in.Name), in.Tags), passRole(in.Role, "iot.amazonaws.com")), nil
+func (k iotDesk) mayCreateTemplate(_ context.Context, v View, c *Caller, in *createTemplateInput) ([]Ask, error) {
+	template := v.Place().IoT("provisioningtemplate/" + in.Name)
+	return append(taggedAsk("iot:CreateProvisioningTemplate", template, in.Tags), passRole(in.Role, "iot.amazonaws.com"), takes(v, "iot.amazonaws.com", in.Role, template, c.Trace)), nil
 }
 
 type createTemplateOutput struct {
@@ -88,7 +89,7 @@ func (k iotDesk) createTemplate(ctx context.Context, c Call, in *createTemplateI
 		in.Type = "FLEET_PROVISIONING"
 	}
 	t := identity.ProvisioningTemplate{Name: in.Name, Description: in.Description, Type: in.Type, Enabled: in.Enabled, Role: in.Role, Hook: h}
-	if err := assumable(k.directory, k.authorizer, in.Role, "iot.amazonaws.com", t.ARN(k.directory.Place()), c.Caller.Trace); err != nil {
+	if err := taken(k.directory, c, in.Role); err != nil {
 		return nil, strait.Errorf(strait.Invalid, "request", "AWS IoT cannot assume the role %s: %s", in.Role, plainly(err))
 	}
 	made, err := k.directory.CreateTemplate(ctx, t, in.Body, tagsOf(in.Tags))

@@ -17,8 +17,8 @@ import (
 
 // Lambda returns the table of functions (lambda-runtime.md, section 6).
 // objects is where code may be.
-func Lambda(d *identity.Directory, a *authz.Authorizer, e *function.Engine, objects object.Store, now func() time.Time) Service {
-	k := lambdaDesk{d, a, e, objects, newCodeDesk(e, now), new(sync.Mutex)}
+func Lambda(d *identity.Directory, e *function.Engine, objects object.Store, now func() time.Time) Service {
+	k := lambdaDesk{d, e, objects, newCodeDesk(e, now), new(sync.Mutex)}
 	s := Service{Name: "lambda", Scopes: []string{"lambda"}, Protocol: "rest-json"}
 	for _, rows := range [][]Operation{k.functions(), k.versions(), k.permissionRows(), k.settings(), k.codes.rows()} {
 		s.Operations = append(s.Operations, rows...)
@@ -29,12 +29,11 @@ func Lambda(d *identity.Directory, a *authz.Authorizer, e *function.Engine, obje
 const functionsPath = "/2015-03-31/functions"
 
 type lambdaDesk struct {
-	directory  *identity.Directory
-	authorizer *authz.Authorizer
-	engine     *function.Engine
-	objects    object.Store
-	codes      codeDesk
-	changing   *sync.Mutex // held while permissions are changed: read, altered and written
+	directory *identity.Directory
+	engine    *function.Engine
+	objects   object.Store
+	codes     codeDesk
+	changing  *sync.Mutex // held while permissions are changed: read, altered and written
 }
 
 // ofFunction is the input of an operation on one function. The name may be a
@@ -140,6 +139,9 @@ func (k lambdaDesk) find(ctx context.Context, in ofFunction) (function.Function,
 	return f, t, err
 }
 
+// lambdaService is who takes the execution roles of functions.
+const lambdaService = "lambda.amazonaws.com"
+
 // passRole is what handing a role to a service needs (iam-evaluation.md,
 // section 6.3).
 func passRole(role strait.ARN, service string) Ask {
@@ -148,12 +150,28 @@ func passRole(role strait.ARN, service string) Ask {
 	return Ask{Action: "iam:PassRole", Resource: role, Context: x}
 }
 
-// assumable tells whether the trust policy of role lets service take it.
-func assumable(d *identity.Directory, a *authz.Authorizer, role strait.ARN, service string, source strait.ARN, trace string) error {
-	if d.RoleByARN(role) == nil {
+// takes asks whether the trust policy of role lets service take it, which an
+// operation needs that puts the two together. It chooses what the operation
+// answers: see taken.
+func takes(v View, service string, role, source strait.ARN, trace string) Ask {
+	as := v.Service(service, source, trace)
+	return Ask{Action: "sts:AssumeRole", Resource: role, As: &as, Mode: authz.Probing}
+}
+
+// taken is nil when what takes asked about role was allowed, else why not. What
+// was not asked, because another role stood there a moment ago, is refused.
+func taken(v View, c Call, role strait.ARN) error {
+	if v.RoleByARN(role) == nil {
 		return strait.Errorf(strait.NotFound, "role", "the role %s does not exist", role)
 	}
-	c := d.Service(service, source, trace)
-	_, err := a.Ask(&c, "AssumeRole", Ask{Action: "sts:AssumeRole", Resource: role})
-	return err
+	for i, asked := range c.Asks {
+		if asked.As == nil || asked.Resource != role {
+			continue
+		}
+		if err := c.Verdicts[i].Err; err != nil {
+			return err
+		}
+		return nil
+	}
+	return strait.Errorf(strait.Conflict, "role", "the role was changed while this was asked; try again")
 }

@@ -23,12 +23,12 @@ func (k lambdaDesk) functions() []Operation {
 }
 
 // mayCreate: whoever makes a function hands it a role, which needs PassRole.
-func (k lambdaDesk) mayCreate(_ context.Context, v View, _ *Caller, in *createFunctionInput) ([]Ask, error) {
+func (k lambdaDesk) mayCreate(_ context.Context, v View, c *Caller, in *createFunctionInput) ([]Ask, error) {
 	t, err := wholeFunction(v, &functionInput{FunctionName: in.FunctionName})
 	if err != nil {
 		return nil, err
 	}
-	asks := append(ask("lambda:CreateFunction", t.arn), passRole(in.Role, "lambda.amazonaws.com"))
+	asks := append(ask("lambda:CreateFunction", t.arn), passRole(in.Role, lambdaService), takes(v, lambdaService, in.Role, t.arn, c.Trace))
 	return append(asks, in.Code.asks()...), nil
 }
 
@@ -64,7 +64,7 @@ func (k lambdaDesk) createFunction(ctx context.Context, c Call, in *createFuncti
 	if err != nil {
 		return nil, err
 	}
-	if err := assumable(k.directory, k.authorizer, in.Role, "lambda.amazonaws.com", t.arn, c.Caller.Trace); err != nil {
+	if err := taken(k.directory, c, in.Role); err != nil {
 		return nil, strait.Errorf(strait.Invalid, "role", "The role defined for the function cannot be assumed by Lambda.")
 	}
 	code, err := k.code(ctx, &in.Code)
@@ -271,14 +271,14 @@ type updateConfigurationInput struct {
 
 func (in *updateConfigurationInput) function() (string, string) { return in.FunctionName, "" }
 
-func (k lambdaDesk) mayConfigure(_ context.Context, v View, _ *Caller, in *updateConfigurationInput) ([]Ask, error) {
+func (k lambdaDesk) mayConfigure(_ context.Context, v View, c *Caller, in *updateConfigurationInput) ([]Ask, error) {
 	t, err := wholeFunction(v, in)
 	if err != nil {
 		return nil, err
 	}
 	asks := ask("lambda:UpdateFunctionConfiguration", t.arn)
 	if in.Role != nil {
-		asks = append(asks, passRole(*in.Role, "lambda.amazonaws.com"))
+		asks = append(asks, passRole(*in.Role, lambdaService), takes(v, lambdaService, *in.Role, t.arn, c.Trace))
 	}
 	return asks, nil
 }
@@ -309,7 +309,7 @@ func (k lambdaDesk) updateConfiguration(ctx context.Context, c Call, in *updateC
 		dead = &to
 	}
 	if in.Role != nil {
-		if err := assumable(k.directory, k.authorizer, *in.Role, "lambda.amazonaws.com", f.ARN, c.Caller.Trace); err != nil {
+		if err := taken(k.directory, c, *in.Role); err != nil {
 			return nil, strait.Errorf(strait.Invalid, "role", "The role defined for the function cannot be assumed by Lambda.")
 		}
 	}

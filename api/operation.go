@@ -44,11 +44,13 @@ type View interface {
 	CertificateByID(id string) *identity.CertificateRecord
 	Thing(name string) (*identity.Thing, error)
 	RoleAlias(name string) (*identity.RoleAlias, error)
+	Service(name string, source strait.ARN, trace string) Caller
 }
 
 // A Call is what the running operation may know about its request.
 type Call struct {
 	Caller   *Caller
+	Asks     []Ask
 	Verdicts []authz.Verdict // one for each ask, in order
 }
 
@@ -181,6 +183,7 @@ func (k *Corridor) serve(ctx context.Context, c *Caller, o *Operation, decode fu
 		if len(asks) == 0 {
 			return nil, &strait.Error{Kind: strait.Internal, Thing: "server", Message: "an operation that must ask asked nothing"}
 		}
+		call.Asks = asks
 		if call.Verdicts, err = k.Authorizer.Ask(c, o.Name, asks...); err != nil {
 			return nil, err
 		}

@@ -51,7 +51,12 @@ func (k providerDesk) mayAssume(_ context.Context, v View, c *Caller, in *provid
 	if err := k.own(v, c, in.Thing); err != nil {
 		return nil, err
 	}
-	return ask("iot:AssumeRoleWithCertificate", v.Place().IoT("rolealias/"+unescaped(in.Alias))), nil
+	name := unescaped(in.Alias)
+	asks := ask("iot:AssumeRoleWithCertificate", v.Place().IoT("rolealias/"+name))
+	if alias, err := v.RoleAlias(name); err == nil {
+		asks = append(asks, takes(v, credentialsService, alias.Role, alias.ARN(v.Place()), c.Trace))
+	}
+	return asks, nil
 }
 
 // own tells the trace which thing asks, once it is the certificate's.
@@ -85,7 +90,7 @@ func (k providerDesk) assume(_ context.Context, c Call, in *providerInput) (*pro
 		return nil, &strait.Error{Kind: strait.NotFound, Thing: "role alias", Message: "Role alias does not exist", Detail: map[string]string{"Reason": name}}
 	}
 	role := k.directory.RoleByARN(alias.Role)
-	if err := assumable(k.directory, k.authorizer, alias.Role, credentialsService, alias.ARN(k.directory.Place()), c.Caller.Trace); err != nil {
+	if err := taken(k.directory, c, alias.Role); err != nil {
 		if role == nil {
 			k.broken(c.Caller, in.Thing, "role alias", "the role "+string(alias.Role)+" of the role alias "+name+" does not exist")
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"strait"
-	"strait/authz"
 	"strait/identity"
 	"strait/schedule"
 )
@@ -25,8 +24,8 @@ const schedulerService = "scheduler.amazonaws.com"
 
 // Scheduler returns the table of EventBridge Scheduler (lambda-runtime.md,
 // section 8; botocore scheduler/2021-06-30). Functions are the targets.
-func Scheduler(d *identity.Directory, a *authz.Authorizer, e *schedule.Engine) Service {
-	k := schedulerDesk{d, a, e}
+func Scheduler(d *identity.Directory, e *schedule.Engine) Service {
+	k := schedulerDesk{d, e}
 	const one = "/schedules/{Name}"
 	s := Service{Name: "scheduler", Scopes: []string{"scheduler"}, Protocol: "rest-json"}
 	s.Operations = append([]Operation{
@@ -40,9 +39,8 @@ func Scheduler(d *identity.Directory, a *authz.Authorizer, e *schedule.Engine) S
 }
 
 type schedulerDesk struct {
-	directory  *identity.Directory
-	authorizer *authz.Authorizer
-	engine     *schedule.Engine
+	directory *identity.Directory
+	engine    *schedule.Engine
 }
 
 func schedulerARN(p strait.Place, resource string) strait.ARN {
@@ -146,10 +144,12 @@ type putScheduleInput struct {
 
 // mayPut: whoever makes a schedule hands it the role of its target.
 func (k schedulerDesk) mayPut(action strait.Action) func(context.Context, View, *Caller, *putScheduleInput) ([]Ask, error) {
-	return func(_ context.Context, v View, _ *Caller, in *putScheduleInput) ([]Ask, error) {
-		asks := ask(action, ScheduleARN(v.Place(), scheduleKey(in.GroupName, in.Name)))
+	return func(_ context.Context, v View, c *Caller, in *putScheduleInput) ([]Ask, error) {
+		key := scheduleKey(in.GroupName, in.Name)
+		asks := ask(action, ScheduleARN(v.Place(), key))
 		if in.Target != nil && in.Target.RoleArn != "" {
-			asks = append(asks, passRole(in.Target.RoleArn, schedulerService))
+			role := in.Target.RoleArn
+			asks = append(asks, passRole(role, schedulerService), takes(v, schedulerService, role, ScheduleGroupARN(v.Place(), key.Group), c.Trace))
 		}
 		return asks, nil
 	}
@@ -182,8 +182,7 @@ func (k schedulerDesk) fill(c Call, in *putScheduleInput, s *schedule.Schedule) 
 		return err
 	}
 	// 3. The role must be Scheduler's to take, as AWS has it when a schedule is made.
-	source := ScheduleGroupARN(k.directory.Place(), s.Group)
-	if err := assumable(k.directory, k.authorizer, in.Target.RoleArn, schedulerService, source, c.Caller.Trace); err != nil {
+	if err := taken(k.directory, c, in.Target.RoleArn); err != nil {
 		return scheduleError("The execution role you provide must allow AWS EventBridge Scheduler to assume the role.")
 	}
 	s.Expression, s.Zone, s.Description = in.ScheduleExpression, in.ScheduleExpressionTimezone, in.Description

@@ -36,6 +36,9 @@ type Ask struct {
 	Resource strait.ARN
 	Context  policy.Context // condition keys of this operation; may be nil
 	Mode     Mode
+	// As is who is asked about when it is not the caller: a service that the
+	// operation makes dependent on a role, which must let it take the role.
+	As *identity.Caller
 	// Counted is for what happens all the time, such as each line of a log: an
 	// allow is counted and sampled, as those of connections are, not recorded.
 	Counted bool
@@ -71,7 +74,12 @@ func (a *Authorizer) Ask(c *identity.Caller, operation string, asks ...Ask) ([]V
 	}
 	known := a.Directory.Context(c, a.Now())
 	for i, ask := range asks {
-		v, err := a.decide(c, operation, base, isGone, known, ask)
+		var v Verdict
+		if ask.As != nil {
+			v, err = a.askAs(operation, ask)
+		} else {
+			v, err = a.decide(c, operation, base, isGone, known, ask)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -81,6 +89,15 @@ func (a *Authorizer) Ask(c *identity.Caller, operation string, asks ...Ask) ([]V
 		}
 	}
 	return verdicts, first
+}
+
+// askAs answers an ask about another than the caller.
+func (a *Authorizer) askAs(operation string, ask Ask) (Verdict, error) {
+	base, isGone, err := a.standing(ask.As)
+	if err != nil {
+		return Verdict{}, unreadable(err)
+	}
+	return a.decide(ask.As, operation, base, isGone, a.Directory.Context(ask.As, a.Now()), ask)
 }
 
 // unreadable is what a caller learns when a stored policy cannot be read: it

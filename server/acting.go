@@ -14,7 +14,6 @@ import (
 	"strait/api"
 	"strait/authz"
 	"strait/broker"
-	"strait/credential"
 	"strait/function"
 	"strait/identity"
 	"strait/identity/sigv4"
@@ -70,18 +69,12 @@ const functionSession = time.Hour
 // Credentials is function.Credentialer: the service lambda.amazonaws.com takes
 // the execution role, if the role's trust policy lets it.
 func (s *Server) Credentials(ctx context.Context, f function.Function) (strait.Credentials, error) {
-	role := s.directory.RoleByARN(f.Role)
-	if role == nil {
-		return strait.Credentials{}, strait.Errorf(strait.NotFound, "role", "the execution role %s does not exist", f.Role)
-	}
-	c := s.directory.Service("lambda.amazonaws.com", f.ARN, s.traceOf(ctx))
-	if _, err := s.authorizer.Ask(&c, "AssumeRole", authz.Ask{Action: "sts:AssumeRole", Resource: f.Role}); err != nil {
+	session, err := s.take("lambda.amazonaws.com", f.ARN, f.Role, f.Name, s.traceOf(ctx), functionSession)
+	if err != nil {
 		return strait.Credentials{}, err
 	}
-	now := s.cfg.Now()
-	creds, _, err := s.issuer.Issue(credential.Session{
-		Kind: strait.AssumedRole, RoleID: role.ID, RoleARN: f.Role, Name: f.Name, Issued: now, Expires: now.Add(functionSession),
-	})
+	session.Trace = "" // a process works on many stories: see identify
+	creds, _, err := s.issuer.Issue(session)
 	return creds, err
 }
 

@@ -10,9 +10,7 @@ import (
 
 	"strait"
 	"strait/api"
-	"strait/authz"
 	"strait/broker"
-	"strait/credential"
 	"strait/rule"
 )
 
@@ -23,24 +21,10 @@ type ruleHands struct{ s *Server }
 // ruleSession is how long the session of a rule's action may live.
 const ruleSession = time.Hour
 
-// as lets iot.amazonaws.com take role for the rule, if the role's trust policy
-// lets it, and returns the session. No token is made: it never leaves here.
+// as lets iot.amazonaws.com take role for the rule.
 func (h ruleHands) as(role strait.ARN, r rule.Rule, trace string) (api.Caller, error) {
-	known := h.s.directory.RoleByARN(role)
-	if known == nil {
-		return api.Caller{}, strait.Errorf(strait.NotFound, "role", "the role %s does not exist", role)
-	}
-	c := h.s.directory.Service("iot.amazonaws.com", h.s.cfg.Place.IoT("rule/"+r.Name), trace)
-	if _, err := h.s.authorizer.Ask(&c, "AssumeRole", authz.Ask{Action: "sts:AssumeRole", Resource: role}); err != nil {
-		return api.Caller{}, err
-	}
-	now := h.s.cfg.Now()
 	name := "rule-" + r.Name // a rule's name may be too short for a session's
-	session := credential.Session{
-		Kind: strait.AssumedRole, RoleID: known.ID, RoleARN: role, Name: name[:min(64, len(name))],
-		Trace: trace, Issued: now, Expires: now.Add(ruleSession),
-	}
-	return api.Caller{Principal: h.s.directory.ForSession(&session), Session: &session, Trace: trace, Secure: true}, nil
+	return h.s.as("iot.amazonaws.com", h.s.cfg.Place.IoT("rule/"+r.Name), role, name, trace, ruleSession)
 }
 
 // Act is rule.Actor.

@@ -9,7 +9,6 @@ import (
 	"strait"
 	"strait/api"
 	"strait/authz"
-	"strait/credential"
 	"strait/schedule"
 )
 
@@ -63,25 +62,10 @@ func (h scheduleHands) Invoke(ctx context.Context, d schedule.Due) error {
 	return err
 }
 
-// as lets scheduler.amazonaws.com take the target's role, if its trust policy
-// lets it. No token is made: the session never leaves here.
+// as lets scheduler.amazonaws.com take the target's role.
 func (h scheduleHands) as(d schedule.Due, trace string) (api.Caller, error) {
-	role := d.Target.Role
-	known := h.s.directory.RoleByARN(role)
-	if known == nil {
-		return api.Caller{}, strait.Errorf(strait.NotFound, "role", "the role %s does not exist", role)
-	}
-	c := h.s.directory.Service("scheduler.amazonaws.com", api.ScheduleGroupARN(h.s.cfg.Place, d.Schedule.Group), trace)
-	if _, err := h.s.authorizer.Ask(&c, "AssumeRole", authz.Ask{Action: "sts:AssumeRole", Resource: role}); err != nil {
-		return api.Caller{}, err
-	}
-	now := h.s.cfg.Now()
 	name := "schedule-" + d.Schedule.Name // which may be too short for a session's
-	session := credential.Session{
-		Kind: strait.AssumedRole, RoleID: known.ID, RoleARN: role, Name: name[:min(64, len(name))],
-		Trace: trace, Issued: now, Expires: now.Add(ruleSession),
-	}
-	return api.Caller{Principal: h.s.directory.ForSession(&session), Session: &session, Trace: trace, Secure: true}, nil
+	return h.s.as("scheduler.amazonaws.com", api.ScheduleGroupARN(h.s.cfg.Place, d.Schedule.Group), d.Target.Role, name, trace, ruleSession)
 }
 
 // scheduleEvent writes down that a call was given up.

@@ -220,7 +220,7 @@ func (s *Server) openEngines(ctx context.Context) (err error) {
 // layCorridor makes the tables; what engines had left over starts now.
 func (s *Server) layCorridor(context.Context) error {
 	s.sts = api.STS(s.directory, s.issuer, s.cfg.Now)
-	s.lambda = api.Lambda(s.directory, s.authorizer, s.functions, s.objects, s.cfg.Now)
+	s.lambda = api.Lambda(s.directory, s.functions, s.objects, s.cfg.Now)
 	s.iotdata = api.IoTData(s.mqtt)
 	s.layObjects()
 	p := &api.Provisioner{Corridor: s.corridor, IoT: &s.iot, Directory: s.directory, Authority: s.authority, Take: s.takeForProvisioning, Invoke: s.invokeHook}
@@ -239,7 +239,7 @@ func (s *Server) services() []api.Service {
 	return []api.Service{
 		s.sts, s.lambda, s.iotdata, s.iot, s.s3, s.logs,
 		api.IAM(s.directory),
-		api.Scheduler(s.directory, s.authorizer, s.schedules),
+		api.Scheduler(s.directory, s.schedules),
 		api.Events(s.directory, s.schedules),
 		api.Strait(s.directory, s.authorizer),
 		api.Provider(s.directory, s.authorizer, s.issuer, s.cfg.Now),
