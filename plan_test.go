@@ -12,7 +12,7 @@ import (
 // floors is the plan of the house: a package imports only from floors below its
 // own. Rooms of one floor do not know each other.
 var floors = [][]string{
-	{"strait", "strait/metric"},
+	{"strait", "strait/metric", "strait/await"},
 	// Rooms that stand on the words alone.
 	{"strait/policy", "strait/credential", "strait/state", "strait/identity/sigv4", "strait/identity/ca", "strait/identity/template", "strait/vend",
 		"strait/door/mqtt/packet", "strait/door/mqtt/websocket", "strait/device"},

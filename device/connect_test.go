@@ -107,15 +107,17 @@ func TestResume(t *testing.T) {
 	c.Close()
 	other := h.connect(func(cfg *device.Config) { cfg.ClientID = "other"; cfg.CleanSession = true })
 	for i := range 20 {
-		if err := other.Publish(within(t), device.Message{Topic: "free/x", Payload: fmt.Append(nil, i), QoS: 1}); err != nil {
+		if err := other.Publish(within(t), device.Message{Topic: "free/x", Payload: fmt.Appendf(nil, "%4096d", i), QoS: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c = h.connect(nil)
-	time.Sleep(100 * time.Millisecond) // deliveries come before there is a handler: that is what is tested
+	// Deliveries come before there is a handler: that is what is tested.
+	w := newWire(t, h.s.Ready().MQTT[0])
+	c = h.connect(func(cfg *device.Config) { cfg.Endpoint = w.addr })
+	h.until("twenty deliveries", func() bool { return w.down.Load() > 20*4096 })
 	got := collect(t, c, "free/#")
 	for i := range 20 {
-		if m := next(t, got); string(m.Payload) != fmt.Sprint(i) {
+		if m := next(t, got); strings.TrimSpace(string(m.Payload)) != fmt.Sprint(i) {
 			t.Fatalf("message %d is %q", i, m.Payload)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"strait"
+	"strait/await"
 	"strait/device"
 	"strait/function"
 	"strait/server"
@@ -119,12 +120,7 @@ func (h *house) connect(change func(*device.Config)) *device.Client {
 
 func (h *house) until(what string, ok func() bool) {
 	h.t.Helper()
-	for end := time.Now().Add(patience); !ok(); {
-		if time.Now().After(end) {
-			h.t.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	await.Until(h.t, what, ok)
 }
 
 func wantKind(t *testing.T, what string, err error, kind strait.Kind, words ...string) {
@@ -149,6 +145,7 @@ type wire struct {
 	mu    sync.Mutex
 	cut   bool
 	conns []net.Conn
+	down  atomic.Int64 // bytes handed to the device
 }
 
 // Freeze makes all connections half-open: they stand, and nothing passes.
@@ -212,14 +209,14 @@ func newWire(t *testing.T, to string) *wire {
 			}
 			w.conns = append(w.conns, in, out)
 			w.mu.Unlock()
-			go pipe(in, out)
-			go pipe(out, in)
+			go pipe(in, out, &w.down)
+			go pipe(out, in, new(atomic.Int64))
 		}
 	}()
 	return w
 }
 
-func pipe(to, from net.Conn) {
+func pipe(to, from net.Conn, passed *atomic.Int64) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
@@ -228,6 +225,7 @@ func pipe(to, from net.Conn) {
 			from.Close()
 			return
 		}
+		passed.Add(int64(n))
 	}
 }
 

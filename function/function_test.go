@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"strait"
+	"strait/await"
 	"strait/function"
 	"strait/state"
 	"strait/state/local"
@@ -247,12 +248,7 @@ func good[T any](t *testing.T, h *house, name string, event any) T {
 
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if cond() {
-			return
-		}
-	}
-	t.Fatalf("never happened: %s", what)
+	await.Until(t, what, cond)
 }
 
 func TestInvokeReusesAProcess(t *testing.T) {

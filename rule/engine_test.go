@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"strait"
+	"strait/await"
 	"strait/rule"
 	"strait/state"
 	"strait/state/local"
@@ -135,12 +136,9 @@ func (h *house) steps() []string {
 
 func (h *house) until(step string) {
 	h.t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if slices.Contains(h.steps(), step) {
-			return
-		}
+	if !await.Within(await.Patience, func() bool { return slices.Contains(h.steps(), step) }) {
+		h.t.Fatalf("waited for %q, got %q", step, h.steps())
 	}
-	h.t.Fatalf("waited for %q, got %q", step, h.steps())
 }
 
 func (h *house) create(name, sql string, functions ...string) {
@@ -345,11 +343,7 @@ func TestRestart(t *testing.T) {
 			if got := h.functions.wait(t, 1)[0]; got.payload != `{"name":"device00"}` || got.trace != "t-device00/token/req" {
 				t.Errorf("got %v", got)
 			}
-			for end := time.Now().Add(10 * time.Second); h.journal() != 0; time.Sleep(time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatal("the run stays in the journal")
-				}
-			}
+			await.Until(t, "an empty journal", func() bool { return h.journal() == 0 })
 			if len(h.functions.came) != 0 {
 				t.Error("called twice")
 			}
@@ -374,11 +368,7 @@ func TestRetry(t *testing.T) {
 	})
 	accept(t, h.Engine, "a/token/req", `{}`)
 	h.functions.wait(t, 2)
-	for end := time.Now().Add(10 * time.Second); h.journal() != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the run stays in the journal")
-		}
-	}
+	await.Until(t, "an empty journal", func() bool { return h.journal() == 0 })
 	if got := len(h.functions.calls); got != 2 {
 		t.Errorf("got %d calls, want each function once", got)
 	}
@@ -493,8 +483,7 @@ func TestPendingIsBounded(t *testing.T) {
 	h.until("token dropped")
 	close(release)
 	h.functions.wait(t, 3)
-	for end := time.Now().Add(10 * time.Second); h.journal() != 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
-	}
+	await.Until(t, "an empty journal", func() bool { return h.journal() == 0 })
 	accept(t, h.Engine, "a/token/req", `{}`)
 	// After closing nothing is taken, and nobody waits for ever.
 	e := h.Engine
@@ -514,11 +503,7 @@ func TestDeleteStopsRetries(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.until("token dropped")
-	for end := time.Now().Add(10 * time.Second); h.journal() != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the run stays in the journal")
-		}
-	}
+	await.Until(t, "an empty journal", func() bool { return h.journal() == 0 })
 }
 
 // What another engine changes in the same store is seen here, too.
@@ -529,26 +514,18 @@ func TestOthersChangesAreSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	eventually := func(what string, holds func() bool) {
-		t.Helper()
-		for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("waited in vain: %s", what)
-			}
-		}
-	}
 	h.create("token", token, "vend")
-	eventually("created", func() bool { return len(other.Matching("a/token/req")) == 1 })
+	await.Until(t, "created", func() bool { return len(other.Matching("a/token/req")) == 1 })
 	if err := other.Disable(ctx, "token"); err != nil {
 		t.Fatal(err)
 	}
-	eventually("disabled", func() bool { r, _ := h.Get("token"); return r.Disabled })
+	await.Until(t, "disabled", func() bool { r, _ := h.Get("token"); return r.Disabled })
 	if err := h.Delete(ctx, "token"); err != nil {
 		t.Fatal(err)
 	}
-	eventually("deleted", func() bool { return len(other.List()) == 0 })
+	await.Until(t, "deleted", func() bool { return len(other.List()) == 0 })
 	h.create("token", token, "vend")
-	eventually("created again", func() bool { return len(other.Matching("a/token/req")) == 1 })
+	await.Until(t, "created again", func() bool { return len(other.Matching("a/token/req")) == 1 })
 }
 
 // What was changed here is not undone by the late echo of an older change.

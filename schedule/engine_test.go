@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"strait"
+	"strait/await"
 	"strait/schedule"
 	"strait/state/local"
 )
@@ -261,11 +262,7 @@ func TestBounds(t *testing.T) {
 
 func (h *house) until(what string, ok func() bool) {
 	h.t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			h.t.Fatalf("waited in vain: %s", what)
-		}
-	}
+	await.Until(h.t, what, ok)
 }
 
 // TestRestart: what was missed while nobody ran is made up for once, unless it

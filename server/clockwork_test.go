@@ -9,6 +9,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"strait"
+	"strait/await"
 	"strait/server"
 )
 
@@ -41,10 +42,7 @@ func TestMissedSchedule(t *testing.T) {
 	// The role may not call the function, which is how the call shows: the
 	// session is Scheduler's, and the refusal ends it.
 	var asked, ended int
-	for end := time.Now().Add(patience); ended == 0; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the schedule was not called after the restart")
-		}
+	await.Until(t, "the schedule's call after the restart", func() bool {
 		asked = 0
 		records, _ := s.Recorder().Since("")
 		for _, r := range records {
@@ -55,7 +53,8 @@ func TestMissedSchedule(t *testing.T) {
 				ended++
 			}
 		}
-	}
+		return ended > 0
+	})
 	if asked != 1 || ended != 1 {
 		t.Errorf("the missed schedule was called %d times and given up %d times", asked, ended)
 	}

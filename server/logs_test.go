@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,23 +12,23 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"strait/await"
 	"strait/setup"
 )
 
 // line waits until a line of a log group holds text.
 func (h *ruleHouse) line(group, text string) setup.LogLine {
 	h.t.Helper()
-	for end := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	var found setup.LogLine
+	await.Until(h.t, "a line with "+text+" in "+group, func() bool {
 		lines, _, err := h.admin.LogLines(h.t.Context(), group, time.Now().Add(-time.Hour), "", "")
-		for _, l := range lines {
-			if strings.Contains(l.Message, text) {
-				return l
-			}
+		i := slices.IndexFunc(lines, func(l setup.LogLine) bool { return strings.Contains(l.Message, text) })
+		if err == nil && i >= 0 {
+			found = lines[i]
 		}
-		if time.Now().After(end) {
-			h.t.Fatalf("no line with %s in %s: %v, %v", text, group, lines, err)
-		}
-	}
+		return err == nil && i >= 0
+	})
+	return found
 }
 
 // TestLogsAction: a rule writes to a log group as its role, one line or many;
@@ -48,15 +49,16 @@ func TestLogsAction(t *testing.T) {
 	}
 	failure := func(prefix string) string {
 		t.Helper()
-		for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		var key string
+		await.Until(t, "a failure of "+prefix, func() bool {
 			out, err := h.admin.S3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("results"), Prefix: aws.String("failed/" + prefix)})
 			h.must(err)
 			if len(out.Contents) > 0 {
-				return h.object(*out.Contents[0].Key)
+				key = *out.Contents[0].Key
 			}
-		}
-		t.Fatalf("no failure of %s", prefix)
-		return ""
+			return key != ""
+		})
+		return h.object(key)
 	}
 	h.rule("one", "SELECT *, topic(2) AS t FROM 'in/one'", write("${group}", false), &onError)
 	h.rule("many", "SELECT * FROM 'in/many'", write("devices", true), &onError)

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"strait"
+	"strait/await"
 	"strait/server"
 	"strait/setup"
 )
@@ -109,18 +110,18 @@ func (h *ruleHouse) rule(name, sql string, action types.Action, onError *types.A
 // object waits for an object of the bucket and returns it.
 func (h *ruleHouse) object(key string) string {
 	h.t.Helper()
-	for end := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	var b []byte
+	await.Until(h.t, "the object "+key, func() bool {
 		out, err := h.admin.S3.GetObject(h.t.Context(), &s3.GetObjectInput{Bucket: aws.String("results"), Key: &key})
-		if err == nil {
-			defer out.Body.Close()
-			b, err := io.ReadAll(out.Body)
-			h.must(err)
-			return string(b)
+		if err != nil {
+			return false
 		}
-		if time.Now().After(end) {
-			h.t.Fatalf("no object %s: %v", key, err)
-		}
-	}
+		defer out.Body.Close()
+		b, err = io.ReadAll(out.Body)
+		h.must(err)
+		return true
+	})
+	return string(b)
 }
 
 // TestRuleActions: republish and s3 act as their roles, which must trust

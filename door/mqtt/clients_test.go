@@ -25,6 +25,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 	gorilla "github.com/gorilla/websocket"
 
+	"strait/await"
 	"strait/door/mqtt"
 	"strait/door/mqtt/packet"
 )
@@ -299,17 +300,10 @@ func TestMosquitto(t *testing.T) {
 // waitSubscribed waits until a client has subscribed to something.
 func waitSubscribed(t *testing.T, h *house, clientID string) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
+	await.Until(t, clientID+" has subscribed", func() bool {
 		h.mu.Lock()
 		g := h.guests[clientID]
 		h.mu.Unlock()
-		if g != nil && g.subscribed.Load() {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not subscribe", clientID)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return g != nil && g.subscribed.Load()
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"strait/await"
 	"strait/door/mqtt"
 	"strait/door/mqtt/packet"
 )
@@ -73,14 +74,14 @@ func mosquitto(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	addr := "127.0.0.1:" + port
-	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(10 * time.Millisecond) {
-		if nc, err := net.Dial("tcp", addr); err == nil {
+	await.Until(t, "an answer of mosquitto", func() bool {
+		nc, err := net.Dial("tcp", addr)
+		if err == nil {
 			nc.Close()
-			return addr
 		}
-	}
-	t.Fatal("mosquitto does not answer")
-	return ""
+		return err == nil
+	})
+	return addr
 }
 
 // client connects; keep asks for a session that outlives the connection.

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"strait/await"
 	"strait/object"
 	"strait/object/dir"
 	"strait/state"
@@ -169,7 +170,7 @@ func TestPowerFails(t *testing.T) {
 		})
 	}
 	for n := range failures {
-		waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return total > n*writing*perWriter/failures })
+		await.Until(t, "some writes", func() bool { mu.Lock(); defer mu.Unlock(); return total > n*writing*perWriter/failures })
 		var before map[string]int64
 		left := p.fail(t, filepath.Join(path, "segments"), func() {
 			mu.Lock()
@@ -216,15 +217,6 @@ func afterCrash(t *testing.T, s *dir.Store, before map[string]int64) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) || t.Failed() {
-			t.Fatal("waited too long")
-		}
 	}
 }
 

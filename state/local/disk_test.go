@@ -12,9 +12,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"strait"
+	"strait/await"
 	"strait/state"
 	"strait/state/local"
 )
@@ -40,15 +40,7 @@ func TestDiskFull(t *testing.T) {
 // unmount waits for the kernel to let go of what has just been closed.
 func unmount(t *testing.T, at string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		out, err := exec.Command("umount", at).CombinedOutput()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("umount: %v %s", err, out)
-		}
-	}
+	await.Until(t, "umount "+at, func() bool { return exec.Command("umount", at).Run() == nil })
 }
 
 // fillUp writes until nothing fits any more.

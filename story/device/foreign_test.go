@@ -29,6 +29,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	paho "github.com/eclipse/paho.mqtt.golang"
 
+	"strait/await"
 	"strait/device"
 )
 
@@ -85,21 +86,18 @@ func serve(t *testing.T, address string, env []string, name string, args ...stri
 	ended := make(chan struct{})
 	go func() { cmd.Wait(); close(ended) }()
 	t.Cleanup(func() { cmd.Process.Kill(); <-ended })
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-			return
-		}
+	await.Until(t, name+" listens on "+address, func() bool {
 		select {
 		case <-ended:
 			t.Fatalf("%s ended:\n%s", name, out.String())
 		default:
 		}
-		if time.Now().After(end) {
-			t.Fatalf("%s does not listen on %s: %v", name, address, err)
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
 		}
-	}
+		return err == nil
+	})
 }
 
 // free is an address that nobody listens on.

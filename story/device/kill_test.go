@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"strait/await"
 	"strait/device"
 )
 
@@ -156,14 +157,7 @@ func TestStream(t *testing.T) {
 	if _, err := to.Write(data[:20*mib]); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, puts, _ := h.s3.counts(); puts >= 1 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("no part came")
-		}
-	}
+	await.Until(t, "a part", func() bool { _, puts, _ := h.s3.counts(); return puts >= 1 })
 	cmd.Process.Kill()
 	cmd.Wait()
 	to.Close()
@@ -258,17 +252,15 @@ func TestWatch(t *testing.T) {
 	os.WriteFile(path, b, 0o600)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	os.Chtimes(path, at, at)
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	gone := await.Within(await.Patience, func() bool {
 		_, err1 := os.Stat(path)
 		_, err2 := os.Stat(kept)
-		if errors.Is(err1, os.ErrNotExist) && err2 == nil {
-			break
-		}
-		if time.Now().After(end) {
-			cmd.Process.Kill()
-			cmd.Wait()
-			t.Fatalf("the service did not do it: %v, %v\n%s", err1, err2, said.String())
-		}
+		return errors.Is(err1, os.ErrNotExist) && err2 == nil
+	})
+	if !gone {
+		cmd.Process.Kill()
+		cmd.Wait()
+		t.Fatalf("the service did not do it:\n%s", said.String())
 	}
 	h.compare("device00/2026-01-02/new.txt", want["b.txt"])
 	// Credentials from the service's file need no connection.

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"strait"
+	"strait/await"
 	"strait/server"
 	"strait/setup"
 )
@@ -177,12 +178,7 @@ func (h *house) topicPattern(v variant) {
 // until asks again and again until ok, and fails after a while.
 func (h *house) until(what string, ok func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); {
-		if time.Now().After(deadline) {
-			h.t.Fatalf("waited %v in vain: %s", patience, what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	await.Until(h.t, what, ok)
 }
 
 var errNoAnswer = errors.New("no credentials came")

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"strait/await"
 	mqtt "strait/device"
 )
 
@@ -114,14 +115,9 @@ func TestKillEvents(t *testing.T) {
 		t.Error("nothing was left to do when the server was killed: the test shows nothing")
 	}
 	start(t, binary, data)
-	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	if !await.Within(await.Patience, func() bool { return len(there.missing(acked)) == 0 }) {
 		missing := there.missing(acked)
-		if len(missing) == 0 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d of %d acknowledged messages did not have their effect: %s", len(missing), len(acked), strings.Join(missing, ", "))
-		}
+		t.Fatalf("%d of %d acknowledged messages did not have their effect: %s", len(missing), len(acked), strings.Join(missing, ", "))
 	}
 	t.Logf("%d messages were acknowledged in %d lives; %d effects were left to the last start; %d happened in all, of %d", len(acked), rounds, left, there.total(), 2*len(acked))
 }

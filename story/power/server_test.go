@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"strait/await"
 )
 
 // long makes the tests of this package thorough instead of quick (./do crash).
@@ -97,20 +99,25 @@ func launch(t *testing.T, binary, data string, wrap ...string) (*process, string
 		Credentials string   `json:"credentials"`
 		PID         int      `json:"pid"`
 	}
-	for deadline := began.Add(60 * time.Second); ; time.Sleep(time.Millisecond) {
-		if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &ready) == nil {
-			break
-		}
+	isReady := func() bool {
+		b, err := os.ReadFile(file)
+		return err == nil && json.Unmarshal(b, &ready) == nil
+	}
+	hasEnded := func() bool {
 		select {
 		case <-p.ended:
-			return nil, p.log.String()
+			return true
 		default:
+			return false
 		}
-		if time.Now().After(deadline) {
-			_ = p.cmd.Process.Kill()
-			<-p.ended
-			return nil, "not ready after a minute: " + p.log.String()
-		}
+	}
+	if !await.Within(await.Patience, func() bool { return isReady() || hasEnded() }) {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+		return nil, "not ready after a minute: " + p.log.String()
+	}
+	if hasEnded() {
+		return nil, p.log.String()
 	}
 	p.took = time.Since(began)
 	p.pid, p.addr = ready.PID, ready.HTTP[0]

@@ -15,6 +15,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"strait/await"
 )
 
 // TestLifecycle: rules are kept as they were written, tell on objects when they
@@ -81,13 +83,10 @@ func TestLifecycle(t *testing.T) {
 			}
 			continue
 		}
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-			if keys, n := left(); keys == "logs/kept logs/small other " && n == 0 {
-				break
-			} else if time.Now().After(end) {
-				t.Fatalf("after three days: %s, %d uploads", keys, n)
-			}
-		}
+		await.Until(t, "only logs/kept, logs/small and other after three days", func() bool {
+			keys, n := left()
+			return keys == "logs/kept logs/small other " && n == 0
+		})
 	}
 	got, err := c.GetBucketLifecycleConfiguration(h.ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &b})
 	h.must(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"strait/await"
 	"strait/door/mqtt/packet"
 )
 
@@ -176,10 +177,8 @@ func (r *run) numbers() map[string]float64 {
 // until waits for what the server's numbers must come to.
 func (r *run) until(what string, is func(map[string]float64) bool) {
 	var n map[string]float64
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if n = r.numbers(); is(n) {
-			return
-		}
+	if await.Within(patience, func() bool { n = r.numbers(); return is(n) }) {
+		return
 	}
 	short := map[string]float64{}
 	for name, v := range n {
