@@ -89,24 +89,31 @@ func is(err error, code string) bool {
 // publish is Publish of IoT Data, for which there is no SDK here: signed by
 // hand, with the SDK's signer.
 func (c *client) publish(ctx context.Context, topic, payload string) (string, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr+"/topics/"+topic+"?qos=1", bytes.NewReader([]byte(payload)))
+	_, id, err := c.ask(ctx, "iotdata", http.MethodPost, "/topics/"+topic+"?qos=1", payload)
+	return id, err
+}
+
+// ask is a signed request to a service that has no SDK here; id is the
+// request's.
+func (c *client) ask(ctx context.Context, service, method, path, body string) (answer []byte, id string, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.addr+path, bytes.NewReader([]byte(body)))
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
-	sum := sha256.Sum256([]byte(payload))
-	if err := v4.NewSigner().SignHTTP(ctx, c.creds, r, hex.EncodeToString(sum[:]), "iotdata", region, time.Now()); err != nil {
-		return "", err
+	sum := sha256.Sum256([]byte(body))
+	if err := v4.NewSigner().SignHTTP(ctx, c.creds, r, hex.EncodeToString(sum[:]), service, region, time.Now()); err != nil {
+		return nil, "", err
 	}
-	answer, err := c.http.Do(r)
+	resp, err := c.http.Do(r)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
-	defer answer.Body.Close()
-	b, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("publish: %s: %s", answer.Status, b)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, b)
 	}
-	return answer.Header.Get("x-amzn-RequestId"), err
+	return b, resp.Header.Get("x-amzn-RequestId"), err
 }
 
 // body is size bytes that depend on seed.

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -172,6 +173,26 @@ func publishUntilKilled(t *testing.T, p *process, c *client, round, most int) []
 	return acked
 }
 
+// makeFunction makes a function in Python that knows where the collector is.
+func makeFunction(t *testing.T, c *client, name, code string, role *string, there *collector) *lambda.CreateFunctionOutput {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	f, err := z.Create("index.py")
+	if err == nil {
+		_, err = f.Write([]byte(code))
+	}
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	fn, err := c.lambda.CreateFunction(t.Context(), &lambda.CreateFunctionInput{FunctionName: &name, Role: role, Runtime: lambdatypes.RuntimePython311, Handler: aws.String("index.handler"),
+		Timeout: aws.Int32(20), Code: &lambdatypes.FunctionCode{ZipFile: b.Bytes()}, Environment: &lambdatypes.Environment{Variables: map[string]string{"COLLECTOR": there.URL}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fn
+}
+
 // prepareEvents makes the function, and a rule that starts it and posts to
 // there.
 func prepareEvents(t *testing.T, c *client, there *collector) {
@@ -185,16 +206,7 @@ func prepareEvents(t *testing.T, c *client, there *collector) {
 	defer c.close()
 	role, err := c.iam.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("slow"), AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)})
 	must(err)
-	var code bytes.Buffer
-	z := zip.NewWriter(&code)
-	f, err := z.Create("slow.py")
-	must(err)
-	_, err = f.Write([]byte(slowFunction))
-	must(err)
-	must(z.Close())
-	fn, err := c.lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: aws.String("slow"), Role: role.Role.Arn, Runtime: lambdatypes.RuntimePython311, Handler: aws.String("slow.handler"),
-		Timeout: aws.Int32(20), Code: &lambdatypes.FunctionCode{ZipFile: code.Bytes()}, Environment: &lambdatypes.Environment{Variables: map[string]string{"COLLECTOR": there.URL}}})
-	must(err)
+	fn := makeFunction(t, c, "slow", slowFunction, role.Role.Arn, there)
 	_, err = c.lambda.AddPermission(ctx, &lambda.AddPermissionInput{FunctionName: aws.String("slow"), StatementId: aws.String("iot"), Action: aws.String("lambda:InvokeFunction"), Principal: aws.String("iot.amazonaws.com")})
 	must(err)
 	_, err = c.iot.CreateTopicRuleDestination(ctx, &iot.CreateTopicRuleDestinationInput{DestinationConfiguration: &iottypes.TopicRuleDestinationConfiguration{
