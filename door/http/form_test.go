@@ -47,7 +47,7 @@ func FuzzPostForm(f *testing.F) {
 			t.Fatalf("a form with the field %q: %v", name, err)
 		}
 		back, err := io.ReadAll(body)
-		if fields[strings.ToLower(name)] != value || err != nil || !bytes.Equal(back, file) || len(fields) != 1 {
+		if kept, ok := fields[strings.ToLower(name)]; !ok || kept != value || err != nil || !bytes.Equal(back, file) || len(fields) != 1 {
 			t.Fatalf("field %q: got %q, file %q with %q, %v", name, fields, got, back, err)
 		}
 	})
