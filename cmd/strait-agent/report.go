@@ -20,6 +20,7 @@ import (
 type report struct {
 	w     io.Writer
 	bar   bool
+	width func() int // of the terminal, in characters
 	start time.Time
 	last  time.Time // of a JSON line
 	shown bool
@@ -31,7 +32,15 @@ type report struct {
 const everyLine = 2 * time.Second
 
 func newReport(f *os.File, lines bool) *report {
-	return &report{w: f, bar: !lines && term.IsTerminal(int(f.Fd()))}
+	fd := int(f.Fd())
+	width := func() int {
+		n, _, err := term.GetSize(fd)
+		if err != nil || n <= 0 {
+			return 80
+		}
+		return n
+	}
+	return &report{w: f, bar: !lines && term.IsTerminal(fd), width: width}
 }
 
 // A line is one JSON object.
@@ -60,13 +69,17 @@ func (r *report) write(l line) {
 // begin returns what is to be called with the progress of a file.
 func (r *report) begin(file string) func(done, total int64) {
 	r.start, r.last, r.shown, r.file = time.Now(), time.Now(), false, file
+	before := int64(-1) // what earlier lives sent is no rate of this one
 	return func(done, total int64) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		if before < 0 || done < before {
+			before = done
+		}
 		switch {
 		case r.bar:
 			r.shown = true
-			fmt.Fprint(r.w, "\r\x1b[K"+bar(filepath.Base(file), done, total, time.Since(r.start)))
+			fmt.Fprint(r.w, "\r\x1b[K"+fit(filepath.Base(file), bar(before, done, total, time.Since(r.start)), r.width()))
 		case time.Since(r.last) >= everyLine:
 			r.last = time.Now()
 			r.write(line{Event: "progress", File: file, Done: done, Total: total})
@@ -110,18 +123,34 @@ func (r *report) end(file string, out *device.UploadOutput, err error) {
 // width is how many characters the bar itself has.
 const width = 24
 
-// bar is one line: name, bar, share, rate, time left.
-func bar(name string, done, total int64, took time.Duration) string {
+// bar is bar, share, rate and time left. before is what was already there.
+func bar(before, done, total int64, took time.Duration) string {
 	share := 1.0
 	if total > 0 {
 		share = float64(done) / float64(total)
 	}
 	full := int(share * width)
-	rate := float64(done) / max(took.Seconds(), 0.001)
+	rate := float64(done-before) / max(took.Seconds(), 0.001)
 	left := "--"
-	if done > 0 {
+	if done > before {
 		left = time.Duration(float64(total-done) / rate * float64(time.Second)).Round(time.Second).String()
 	}
-	return fmt.Sprintf("%s [%s%s] %3.0f%%  %s of %s  %s/s  %s left", name, strings.Repeat("=", full), strings.Repeat(" ", width-full), share*100,
+	return fmt.Sprintf("[%s%s] %3.0f%%  %s of %s  %s/s  %s left", strings.Repeat("=", full), strings.Repeat(" ", width-full), share*100,
 		humanize.IBytes(uint64(done)), humanize.IBytes(uint64(total)), humanize.IBytes(uint64(rate)), left)
+}
+
+// fit puts a file's name before its bar, in one line of a terminal: a line that
+// wraps could not be written over.
+func fit(name, bar string, columns int) string {
+	room := columns - 1
+	if short := []rune(name); len(short)+1+len(bar) > room {
+		name = string(short[:max(0, min(len(short), room-len(bar)-4))])
+		if name != "" {
+			name += "..."
+		}
+	}
+	if name != "" {
+		bar = name + " " + bar
+	}
+	return bar[:min(len(bar), max(room, 0))]
 }
