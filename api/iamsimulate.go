@@ -168,12 +168,18 @@ func (k iamDesk) simulate(who strait.Principal, s policy.Set, in *simulateInput)
 	return &simulateOutput{page, next != "", next}, nil
 }
 
+// badInput is InvalidInput: the simulators' models have no
+// MalformedPolicyDocument.
+func badInput(err error) error {
+	return &strait.Error{Kind: strait.Invalid, Thing: "input", Message: plainly(err), Err: err}
+}
+
 // given adds the policies of the request itself to those of the principal.
 func given(s policy.Set, in *simulateInput) (policy.Set, error) {
 	for i, text := range in.PolicyInputList {
 		d, err := identity.NewDocument(policy.Identity, "PolicyInputList."+strconv.Itoa(i+1), text)
 		if err != nil {
-			return s, err
+			return s, badInput(err)
 		}
 		doc, err := d.Parsed()
 		if err != nil {
@@ -187,7 +193,7 @@ func given(s policy.Set, in *simulateInput) (policy.Set, error) {
 	for _, text := range in.PermissionsBoundaryPolicyInputList {
 		d, err := identity.NewDocument(policy.Boundary, "PermissionsBoundaryPolicyInputList.1", text)
 		if err != nil {
-			return s, err
+			return s, badInput(err)
 		}
 		doc, err := d.Parsed()
 		if err != nil {
@@ -218,7 +224,7 @@ func (k iamDesk) forAction(s policy.Set, r policy.Request, in *simulateInput) (p
 	}
 	d, err := identity.NewDocument(kind, "ResourcePolicy", text)
 	if err != nil {
-		return s, err
+		return s, badInput(err)
 	}
 	doc, err := d.Parsed()
 	if kind == policy.Trust {

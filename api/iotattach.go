@@ -19,8 +19,28 @@ func (k iotDesk) attachPolicy(ctx context.Context, _ Call, in *attachInput) (*No
 	return nil, k.directory.AttachIoTPolicy(ctx, in.Name, in.Target)
 }
 
+// detachPolicy: AWS has no error for a policy that is not there, and
+// InvalidRequestException for a target; Terraform relies on both.
 func (k iotDesk) detachPolicy(ctx context.Context, _ Call, in *attachInput) (*Nothing, error) {
-	return nil, k.directory.DetachIoTPolicy(ctx, in.Name, in.Target)
+	if err := required("target", in.Target); err != nil {
+		return nil, err
+	}
+	if _, err := k.directory.AttachedTo(in.Target, false); strait.KindOf(err) == strait.NotFound {
+		return nil, strait.Errorf(strait.Invalid, "request", "Invalid Target: %s does not exist.", in.Target)
+	}
+	err := k.directory.DetachIoTPolicy(ctx, in.Name, in.Target)
+	if strait.KindOf(err) == strait.NotFound {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// required is how AWS says that a member is not there.
+func required[T ~string](member string, value T) error {
+	if value != "" {
+		return nil
+	}
+	return strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not be null", member)
 }
 
 type attachedInput struct {
@@ -80,10 +100,16 @@ type principalPolicyInput struct {
 func (in *principalPolicyInput) target() strait.ARN { return in.Principal }
 
 func (k iotDesk) attachPrincipalPolicy(ctx context.Context, _ Call, in *principalPolicyInput) (*Nothing, error) {
+	if err := required("principal", in.Principal); err != nil {
+		return nil, err
+	}
 	return nil, k.directory.AttachIoTPolicy(ctx, in.Name, in.Principal)
 }
 
 func (k iotDesk) detachPrincipalPolicy(ctx context.Context, _ Call, in *principalPolicyInput) (*Nothing, error) {
+	if err := required("principal", in.Principal); err != nil {
+		return nil, err
+	}
 	return nil, k.directory.DetachIoTPolicy(ctx, in.Name, in.Principal)
 }
 
@@ -96,6 +122,9 @@ type principalPoliciesInput struct {
 func (in *principalPoliciesInput) target() strait.ARN { return in.Principal }
 
 func (k iotDesk) principalPolicies(_ context.Context, _ Call, in *principalPoliciesInput) (*listPoliciesOutput, error) {
+	if err := required("principal", in.Principal); err != nil {
+		return nil, err
+	}
 	applied, err := k.directory.AttachedTo(in.Principal, false)
 	if err != nil {
 		return nil, err
@@ -118,6 +147,9 @@ type policyPrincipalsOutput struct {
 
 // policyPrincipals knows certificates only: thing groups came with the newer form.
 func (k iotDesk) policyPrincipals(_ context.Context, _ Call, in *policyPrincipalsInput) (*policyPrincipalsOutput, error) {
+	if err := required("policyName", in.Name); err != nil {
+		return nil, err
+	}
 	if _, err := k.directory.IoTPolicy(in.Name); err != nil {
 		return nil, err
 	}

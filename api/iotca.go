@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"strait"
 	"strait/identity"
@@ -202,6 +203,7 @@ func (k iotDesk) deleteCA(ctx context.Context, _ Call, in *caInput) (*Nothing, e
 type listCAsInput struct {
 	Marker   string `aws:"query,marker"`
 	Size     *int   `aws:"query,pageSize"`
+	Rising   bool   `aws:"query,isAscendingOrder"`
 	Template string `aws:"query,templateName"`
 }
 
@@ -217,7 +219,7 @@ func (k iotDesk) listCAs(_ context.Context, _ Call, in *listCAsInput) (*listCAsO
 			found = append(found, c)
 		}
 	}
-	cs, next, err := page(found, func(c *identity.CARecord) string { return c.ID }, in.Marker, in.Size)
+	cs, next, err := pageMade(&markerInput{in.Marker, in.Size, in.Rising}, found, func(c *identity.CARecord) (time.Time, string) { return c.Created, c.ID })
 	out := &listCAsOutput{Certificates: []caDescription{}, Marker: next}
 	for _, c := range cs {
 		out.Certificates = append(out.Certificates, caDescription{ARN: c.ARN(k.directory.Place()), ID: c.ID, Status: c.Status, Created: Epoch(c.Created)})

@@ -241,10 +241,16 @@ func (k iotDesk) attachThing(ctx context.Context, _ Call, in *thingPrincipalInpu
 	if err := checkAttachment(in.Type); err != nil {
 		return nil, err
 	}
+	if err := required("principal", in.Principal); err != nil {
+		return nil, err
+	}
 	return nil, k.directory.AttachThing(ctx, in.Thing, in.Principal, in.Type == exclusiveThing)
 }
 
 func (k iotDesk) detachThing(ctx context.Context, _ Call, in *thingPrincipalInput) (*Nothing, error) {
+	if err := required("principal", in.Principal); err != nil {
+		return nil, err
+	}
 	return nil, k.directory.DetachThing(ctx, in.Thing, in.Principal)
 }
 
@@ -320,6 +326,9 @@ type thingObject struct {
 
 func (k iotDesk) pageOfThings(in *principalInput) ([]thingObject, string, error) {
 	if err := checkAttachment(in.Type); err != nil {
+		return nil, "", err
+	}
+	if err := required("principal", in.Principal); err != nil {
 		return nil, "", err
 	}
 	if k.directory.CertificateByARN(in.Principal) == nil {

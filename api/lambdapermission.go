@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 
 	"github.com/google/uuid"
 
@@ -74,13 +75,33 @@ func (k lambdaDesk) permissions(arn strait.ARN) (permissions, string, error) {
 
 type addPermissionOutput struct{ Statement string }
 
+// What AWS's model allows in a permission.
+var (
+	statementRE  = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,100}$`)
+	permissionRE = regexp.MustCompile(`^(lambda:(\*|[a-zA-Z]+)|\*)$`)
+	principalRE  = regexp.MustCompile(`^[^\s]{1,256}$`)
+)
+
 func (in *addPermissionInput) statement(arn strait.ARN) (permission, error) {
 	s := permission{Sid: in.StatementId, Effect: "Allow", Action: in.Action, Resource: arn}
 	if in.EventSourceToken != "" || in.PrincipalOrgID != "" || in.FunctionUrlAuthType != "" {
 		return s, strait.Errorf(strait.Unsupported, "parameter", "EventSourceToken, PrincipalOrgID and FunctionUrlAuthType are not offered here.")
 	}
-	if in.StatementId == "" || in.Action == "" || in.Principal == "" {
-		return s, strait.Errorf(strait.Invalid, "request", "1 validation error detected: StatementId, Action and Principal must not be empty")
+	for _, m := range []struct {
+		at, value string
+		re        *regexp.Regexp
+		pattern   string
+	}{
+		{"statementId", in.StatementId, statementRE, "([a-zA-Z0-9-_]+)"},
+		{"action", in.Action, permissionRE, `(lambda:[*]|lambda:[a-zA-Z]+|[*])`},
+		{"principal", in.Principal, principalRE, `[^\s]+`},
+	} {
+		if !m.re.MatchString(m.value) {
+			return s, strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value '%.130s' at '%s' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", m.value, m.at, m.pattern)
+		}
+	}
+	if a := in.SourceAccount; a != "" && (len(a) != 12 || !digits(a)) {
+		return s, strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value '%.130s' at 'sourceAccount' failed to satisfy constraint: Member must satisfy regular expression pattern: \\d{12}", a)
 	}
 	switch {
 	case in.Principal == "*":

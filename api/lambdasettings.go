@@ -27,16 +27,17 @@ func (k lambdaDesk) settings() []Operation {
 	}
 }
 
-type codeSigningOutput struct{ FunctionName string }
+// codeSigningOutput has an empty ARN, for the model wants one.
+type codeSigningOutput struct{ CodeSigningConfigArn, FunctionName string }
 
 func (k lambdaDesk) codeSigning(ctx context.Context, _ Call, in *functionInput) (*codeSigningOutput, error) {
 	f, _, err := k.find(ctx, in)
-	return &codeSigningOutput{f.Name}, err
+	return &codeSigningOutput{FunctionName: f.Name}, err
 }
 
 type concurrencyInput struct {
 	FunctionName                 string `aws:"path,FunctionName" json:"-"`
-	ReservedConcurrentExecutions int
+	ReservedConcurrentExecutions *int
 }
 
 func (in *concurrencyInput) function() (string, string) { return in.FunctionName, "" }
@@ -50,7 +51,10 @@ func (k lambdaDesk) putConcurrency(ctx context.Context, _ Call, in *concurrencyI
 	if err != nil {
 		return nil, err
 	}
-	n := in.ReservedConcurrentExecutions
+	if in.ReservedConcurrentExecutions == nil {
+		return nil, strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value null at 'reservedConcurrentExecutions' failed to satisfy constraint: Member must not be null")
+	}
+	n := *in.ReservedConcurrentExecutions
 	_, others, err := k.used(ctx, f.Name)
 	if err != nil {
 		return nil, err

@@ -233,6 +233,9 @@ func (k lambdaDesk) updateAlias(ctx context.Context, _ Call, in *updateAliasInpu
 
 func (k lambdaDesk) deleteAlias(ctx context.Context, _ Call, in *functionAliasInput) (*Nothing, error) {
 	f, t, err := k.find(ctx, in)
+	if strait.KindOf(err) == strait.NotFound {
+		return nil, nil // the model has no such error here, as for an alias that is not there
+	}
 	if err != nil {
 		return nil, err
 	}

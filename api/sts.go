@@ -146,7 +146,7 @@ func (in *AssumeRoleInput) checkTags() error {
 			return constraint(t.Key, "tags", "keys have 1 to 128 characters and do not begin with aws:, values 256 at most")
 		}
 		if seen[k] {
-			return strait.Errorf(strait.Invalid, "input", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+			return strait.Errorf(strait.Invalid, "parameter", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 		}
 		seen[k] = true
 	}

@@ -73,7 +73,7 @@ func (d *Directory) CreateThingGroup(ctx context.Context, g ThingGroup, tags []T
 			parent := d.groups.get(g.Parent)
 			switch {
 			case parent == nil:
-				return noThingGroup(g.Parent)
+				return strait.Errorf(strait.Invalid, "request", "Parent thing group %s does not exist.", g.Parent)
 			case len(d.lineage(parent)) >= maxGroupDepth:
 				return strait.Errorf(strait.Invalid, "request", "The thing group %s is %d groups deep already, the most that a hierarchy may be.", g.Parent, maxGroupDepth)
 			case len(d.children[g.Parent]) >= maxGroupChildren:

@@ -58,7 +58,7 @@ func TestThingGroups(t *testing.T) {
 	_, err := h.CreateThingGroup(ctx, identity.ThingGroup{Name: "east", Parent: "other"}, nil)
 	h.refused("another parent", err, strait.Exists, "already exists in current account with different properties")
 	_, err = h.CreateThingGroup(ctx, identity.ThingGroup{Name: "x", Parent: "none"}, nil)
-	h.refused("no parent", err, strait.NotFound, "none")
+	h.refused("no parent", err, strait.Invalid, "none")
 	_, err = h.CreateThingGroup(ctx, identity.ThingGroup{Name: "a/b"}, nil)
 	h.refused("a slash", err, strait.Invalid, "thingGroupName")
 	h.refused("a parent deleted", h.DeleteThingGroup(ctx, "east", func(*identity.ThingGroup) error { return nil }), strait.Invalid,

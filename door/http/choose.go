@@ -82,6 +82,8 @@ func (d *Door) byPath(x *exchange, host string) string {
 		return "iotdata"
 	case x.certified() && (strings.HasPrefix(x.path, "/connections/") || x.path == "/retainedMessage" || strings.HasPrefix(x.path, "/retainedMessage/")):
 		return "iotdata" // S3 knows no certificates
+	case strings.HasPrefix(x.path, "/confirmdestination/"):
+		return "iot" // nobody signs it: the destination follows the link it was sent
 	case strings.HasPrefix(x.path, "/2015-03-31/functions"):
 		return "lambda"
 	case strings.HasPrefix(x.path, "/_strait/"):

@@ -86,8 +86,8 @@ var restCodes = map[string]codes{
 		},
 		strait.Unauthenticated: restAuthentication,
 		strait.Denied:          {"": {"AccessDeniedException", forbidden}, "rule": {"UnauthorizedException", http.StatusUnauthorized}},
-		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}, "rule": {"UnauthorizedException", http.StatusUnauthorized}},
-		strait.Exists:          {"": {"ResourceAlreadyExistsException", conflict}},
+		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}, "rule": {"UnauthorizedException", http.StatusUnauthorized}, "destination": {"UnauthorizedException", http.StatusUnauthorized}},
+		strait.Exists:          {"": {"ResourceAlreadyExistsException", conflict}, "destination": {"ConflictingResourceUpdateException", conflict}},
 		strait.Conflict: {
 			"": {"ConflictingResourceUpdateException", conflict}, "deletion": {"DeleteConflictException", conflict},
 			"certificate state": {"CertificateStateException", http.StatusNotAcceptable}, "certificate": {"CertificateConflictException", conflict}, "version": {"VersionConflictException", conflict},
@@ -126,7 +126,7 @@ var restCodes = map[string]codes{
 	"lambda": {
 		strait.Internal: {"": {"ServiceException", internal}},
 		strait.Invalid: {
-			"": {"InvalidParameterValueException", badRequest}, "json": {"InvalidRequestContentException", badRequest},
+			"": {"InvalidParameterValueException", badRequest}, "json": {"SerializationException", badRequest},
 			"payload": {"InvalidRequestContentException", badRequest}, "request": {"ValidationException", badRequest}, "name": {"ValidationException", badRequest},
 		},
 		strait.Unauthenticated: restAuthentication,

@@ -46,7 +46,8 @@ func (restJSON) decode(x *exchange, in any, path map[string]string) error {
 
 func jsonProblem(err error) string {
 	if t, ok := err.(*json.UnmarshalTypeError); ok {
-		return "the member " + t.Field + " has the wrong type"
+		// Only the last word: those before it may be names of ours.
+		return "the member " + t.Field[strings.LastIndex(t.Field, ".")+1:] + " has the wrong type"
 	}
 	return "it is not valid JSON"
 }
@@ -115,7 +116,10 @@ func (restJSON) fail(x *exchange, e *strait.Error) {
 		doc["Message"] = e.Message
 	case "iotdata":
 		doc["traceId"] = x.id
-		if e.Kind == strait.Denied {
+		switch {
+		case e.Kind == strait.Unauthenticated && e.Thing == "credentials":
+			doc["message"] = "Missing Authentication Token"
+		case e.Kind == strait.Denied:
 			// AWS says no more than this here; ours adds the id of the decision.
 			doc["message"] = "Forbidden"
 		}
