@@ -93,7 +93,7 @@ func (k dataDesk) getConnection(_ context.Context, _ Call, in *connectionInput) 
 	out.Connected = ended.IsZero()
 	out.CleanSession, out.SessionExpiry = p.clean, int64(p.expiry/time.Second)
 	out.KeepAlive = int64(p.keepAlive / time.Second)
-	if t, err := k.m.Directory.Thing(in.ClientID); err == nil && p.certified {
+	if t, _ := k.m.Directory.ThingFor(&Caller{Principal: p.who, ClientID: in.ClientID}); t != nil {
 		out.ThingName = t.Name
 	}
 	if out.Connected {

@@ -21,7 +21,8 @@ const authError = "AUTH_ERROR"
 // A lifecycleEvent is the JSON of all of them.
 type lifecycleEvent struct {
 	ClientID          string   `json:"clientId"`
-	Timestamp         int64    `json:"timestamp"` // Unix milliseconds
+	ThingName         string   `json:"thingName,omitempty"` // of an exclusive attachment only
+	Timestamp         int64    `json:"timestamp"`           // Unix milliseconds
 	EventType         string   `json:"eventType"`
 	SessionIdentifier string   `json:"sessionIdentifier,omitempty"`
 	Principal         string   `json:"principalIdentifier"`
@@ -93,7 +94,7 @@ func (m *MQTT) tell(kind, clientID string, c *identity.Caller, fill func(*lifecy
 		return
 	}
 	_, name, _ := strings.Cut(kind, "/")
-	e := lifecycleEvent{ClientID: clientID, Timestamp: m.Now().UnixMilli(), EventType: name, Principal: c.ID}
+	e := lifecycleEvent{ClientID: clientID, Timestamp: m.Now().UnixMilli(), EventType: name, Principal: c.ID, ThingName: m.Directory.ExclusiveThingFor(c)}
 	if c.Certificate == nil {
 		e.Principal = c.Account + "/" + c.ID
 	}
@@ -130,7 +131,7 @@ type passport struct {
 	keepAlive time.Duration
 	expiry    time.Duration // how long the session outlives it
 	clean     bool
-	certified bool
+	who       strait.Principal
 }
 
 // passport returns that of the connection of clientID that there is, or was

@@ -150,7 +150,7 @@ func (m *MQTT) connect(ctx context.Context, in ConnectInput) (*Connection, bool,
 		return nil, false, err
 	}
 	info, _ := m.Broker.Session(in.ClientID)
-	pass := &passport{since: m.Now(), from: in.Addr, to: in.Local, keepAlive: in.KeepAlive, clean: !in.persistent(), expiry: info.Expiry, certified: c.Certificate != nil}
+	pass := &passport{since: m.Now(), from: in.Addr, to: in.Local, keepAlive: in.KeepAlive, clean: !in.persistent(), expiry: info.Expiry, who: c.Principal}
 	conn := &Connection{m: m, passport: pass, guard: g, session: s, trace: trace, v5: in.V5, id: uuid.NewString(), version: version}
 	m.mu.Lock()
 	if m.live == nil {

@@ -245,6 +245,15 @@ func (d *Directory) ThingFor(c *Caller) (t *Thing, attached bool) {
 	return d.thingFor(c)
 }
 
+// ExclusiveThingFor returns the name of the thing that the certificate of a
+// connection belongs to exclusively, "" when there is none.
+func (d *Directory) ExclusiveThingFor(c *Caller) string {
+	if t, _ := d.ThingFor(c); t != nil && slices.Contains(t.Exclusive, c.ARN) {
+		return t.Name
+	}
+	return ""
+}
+
 func (d *Directory) thingFor(c *Caller) (t *Thing, attached bool) {
 	if c.Kind != strait.Certificate || c.ClientID == "" {
 		return nil, false

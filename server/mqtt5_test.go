@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 
@@ -268,6 +269,48 @@ func TestLifecycleEvents(t *testing.T) {
 	g.c.Connect(ctx, &paho.Connect{ClientID: "other", KeepAlive: 30})
 	if e := event("presence/connect_failed/other"); e["connectFailureReason"] != "AUTHORIZATION_FAILED" {
 		t.Errorf("connect_failed: %v", e)
+	}
+}
+
+// TestLifecycleOfAnExclusiveThing: events and the connection tell the thing of
+// a certificate that is attached to nothing else, whatever the client id is.
+func TestLifecycleOfAnExclusiveThing(t *testing.T) {
+	y := raise(t, "", narrow)
+	admin, err := setup.NewSession(t.Context(), config.WithSharedCredentialsFiles([]string{y.server.Ready().Credentials}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "device00"
+	has, err := admin.IoT.ListThingPrincipals(t.Context(), &iot.ListThingPrincipalsInput{ThingName: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := y.connect("watch", paho.Connect{})
+	w.subscribe("$aws/events/presence/connected/a")
+	told := func() any {
+		t.Helper()
+		y.connect("a", paho.Connect{})
+		var e map[string]any
+		if err := json.Unmarshal(w.next().Payload, &e); err != nil {
+			t.Fatal(err)
+		}
+		return e["thingName"]
+	}
+	if thing := told(); thing != nil {
+		t.Errorf("without an exclusive attachment it is told of the thing %v", thing)
+	}
+	if _, err := admin.IoT.DetachThingPrincipal(t.Context(), &iot.DetachThingPrincipalInput{ThingName: &name, Principal: &has.Principals[0]}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = admin.IoT.AttachThingPrincipal(t.Context(), &iot.AttachThingPrincipalInput{ThingName: &name, Principal: &has.Principals[0], ThingPrincipalType: types.ThingPrincipalTypeExclusiveThing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if thing := told(); thing != name {
+		t.Errorf("it is told of the thing %v", thing)
+	}
+	if code, body := y.desk().ask("GET", "/connections/a", ""); code != 200 || !strings.Contains(body, `"thingName":"device00"`) {
+		t.Errorf("the connection: %d %s", code, body)
 	}
 }
 
