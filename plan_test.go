@@ -15,7 +15,7 @@ var floors = [][]string{
 	{"strait", "strait/metric", "strait/await"},
 	// Rooms that stand on the words alone.
 	{"strait/policy", "strait/credential", "strait/state", "strait/identity/sigv4", "strait/identity/ca", "strait/identity/template", "strait/vend",
-		"strait/door/mqtt/packet", "strait/door/mqtt/websocket", "strait/device"},
+		"strait/door/mqtt/packet", "strait/door/mqtt/websocket", "strait/device", "strait/object/md5lanes"},
 	// Homes of facts, engines, and suites that homes run.
 	{"strait/state/local", "strait/state/statetest", "strait/broker", "strait/rule", "strait/schedule", "strait/shadow", "strait/object", "strait/function", "strait/function/boot", "strait/logs"},
 	{"strait/object/dir", "strait/object/s3", "strait/object/objecttest", "strait/object/settings"},

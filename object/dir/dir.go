@@ -13,6 +13,7 @@ import (
 
 	"strait"
 	"strait/object"
+	"strait/object/md5lanes"
 	"strait/state"
 )
 
@@ -35,6 +36,7 @@ type Store struct {
 	now      func() time.Time
 	log      *slog.Logger
 	frames   sync.Pool // *[]byte with room for a block and its sum
+	digests  *md5lanes.Pool
 	lock     *os.File
 	pins     pins
 
@@ -74,6 +76,7 @@ func Open(path string, facts state.Store, o Options) (_ *Store, err error) {
 	s := &Store{facts: facts, now: o.Now, log: o.Log, lock: lock}
 	s.segments = &segments{dir: dir, size: o.SegmentSize, sync: o.sync, all: map[uint64]*segment{}, next: 1, frozen: o.inspect}
 	s.frames.New = func() any { b := make([]byte, blockSize+sumSize); return &b }
+	s.digests = md5lanes.New(func(frame *[]byte) { s.frames.Put(frame) })
 	s.pins = pins{readers: map[id]int{}, doomed: map[id]manifest{}}
 	if err := s.scan(context.Background()); err != nil {
 		dir.Close()

@@ -11,6 +11,7 @@ import (
 
 	"strait"
 	"strait/object"
+	"strait/object/md5lanes"
 )
 
 // A body is bytes in segments that no record names yet. It ends with keep, or
@@ -19,7 +20,8 @@ type body struct {
 	segments *segments
 	seed     id
 	size     int64
-	md5      [16]byte
+	digest   *md5lanes.Digest
+	md5      [16]byte // once it is kept
 	checksum object.Checksum
 	extents  []extent
 
@@ -44,54 +46,39 @@ func (s *Store) receive(ctx context.Context, r io.Reader, o object.PutOptions) (
 			return nil, err
 		}
 	}
-	b := &body{segments: s.segments, seed: newID(s.now())}
+	b := &body{segments: s.segments, seed: newID(s.now()), digest: s.digests.Open()}
+	whole := false
+	defer func() {
+		if !whole { // r may panic, too
+			b.discard()
+		}
+	}()
 	if err := s.copyBody(ctx, b, r, o, sum); err != nil {
-		b.discard()
 		return nil, err
 	}
+	whole = true
 	return b, nil
 }
 
 // copyBody reads r to its end and judges what came.
 func (s *Store) copyBody(ctx context.Context, b *body, r io.Reader, o object.PutOptions, sum hash.Hash) error {
 	// 1. The bytes, a block at a time.
-	frame := s.frames.Get().(*[]byte)
-	defer s.frames.Put(frame)
-	digest := md5.New()
 	for index, more := int64(0), true; more; index++ {
-		data, end, err := fill(r, (*frame)[:blockSize])
-		if err == nil {
-			err = ctx.Err()
-		}
+		end, err := s.copyBlock(ctx, b, r, o, sum, index)
 		if err != nil {
 			return err
 		}
 		more = !end
-		if b.size += int64(len(data)); b.size > object.MaxBody {
-			return tooLarge()
-		}
-		if o.Size >= 0 && b.size > o.Size {
-			return strait.Errorf(strait.Invalid, "incomplete body", "the body has more than the %d bytes that were announced", o.Size)
-		}
-		if len(data) == 0 {
-			break
-		}
-		digest.Write(data)
-		if sum != nil {
-			sum.Write(data)
-		}
-		if err := b.append(len(data), sealBlock(b.seed, index, data)); err != nil {
-			return diskError(err)
-		}
 	}
 	if b.size < o.Size {
 		return strait.Errorf(strait.Invalid, "incomplete body", "the body has %d bytes, not the %d that were announced", b.size, o.Size)
 	}
 
 	// 2. What the caller said they are.
-	digest.Sum(b.md5[:0])
-	if len(o.MD5) != 0 && !bytes.Equal(o.MD5, b.md5[:]) {
-		return strait.Errorf(strait.Invalid, "digest", "the MD5 you specified did not match what was received")
+	if len(o.MD5) != 0 {
+		if sum := b.digest.Sum(); !bytes.Equal(o.MD5, sum[:]) {
+			return strait.Errorf(strait.Invalid, "digest", "the MD5 you specified did not match what was received")
+		}
 	}
 	if sum != nil {
 		b.checksum = object.Checksum{Algorithm: o.Algorithm, Type: object.FullObject,
@@ -113,6 +100,41 @@ func (s *Store) copyBody(ctx context.Context, b *body, r io.Reader, o object.Put
 	// 3. Others may go on appending where this body ends.
 	b.leave(false)
 	return nil
+}
+
+// copyBlock reads and stores block index of a body; end tells that it is the last.
+func (s *Store) copyBlock(ctx context.Context, b *body, r io.Reader, o object.PutOptions, sum hash.Hash, index int64) (end bool, err error) {
+	frame := s.frames.Get().(*[]byte)
+	defer func() {
+		if frame != nil {
+			s.frames.Put(frame)
+		}
+	}()
+	data, end, err := fill(r, (*frame)[:blockSize])
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return false, err
+	}
+	if b.size += int64(len(data)); b.size > object.MaxBody {
+		return false, tooLarge()
+	}
+	if o.Size >= 0 && b.size > o.Size {
+		return false, strait.Errorf(strait.Invalid, "incomplete body", "the body has more than the %d bytes that were announced", o.Size)
+	}
+	if len(data) == 0 {
+		return true, nil
+	}
+	if sum != nil {
+		sum.Write(data)
+	}
+	if err := b.append(len(data), sealBlock(b.seed, index, data)); err != nil {
+		return false, diskError(err)
+	}
+	b.digest.Add(frame, len(data))
+	frame = nil // the digest's
+	return end, nil
 }
 
 // fill reads until data is full or r has ended. An error other than io.EOF is
@@ -185,12 +207,17 @@ func (b *body) keep() (err error) {
 		}
 	}
 	b.drop()
+	// Only now: those that waited for the same fsync have their sums made side
+	// by side.
+	b.md5 = b.digest.Sum()
+	b.digest.Close()
 	return diskError(err)
 }
 
 // discard gives the space back.
 func (b *body) discard() {
 	b.early.Wait()
+	b.digest.Close()
 	if g := b.current; g != nil {
 		last := len(b.extents) - 1
 		// If it cannot be cut, what lies behind must not be built upon.
