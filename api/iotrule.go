@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"sort"
 	"strings"
+	"time"
 
 	"strait"
 	"strait/identity"
@@ -127,12 +128,32 @@ var ruleActions = map[string]func(json.RawMessage) (rule.Action, error){
 			Headers      []rule.Header `json:"headers"`
 			Auth         any           `json:"auth"`
 			Batching     bool          `json:"enableBatching"`
+			Batch        struct {
+				Open   *int `json:"maxBatchOpenMs"`
+				Size   *int `json:"maxBatchSize"`
+				Bytes  *int `json:"maxBatchSizeBytes"`
+				Across bool `json:"batchAcrossTopics"`
+			} `json:"batchConfig"`
 		}
 		err := json.Unmarshal(raw, &m)
-		if m.Auth != nil || m.Batching {
-			err = strait.Errorf(strait.Invalid, "request", "An http action with auth or batching is not offered here.")
+		if m.Auth != nil {
+			err = strait.Errorf(strait.Invalid, "request", "An http action with auth is not offered here.")
 		}
-		return rule.Action{HTTP: &rule.HTTP{URL: m.URL, ConfirmationURL: m.Confirmation, Headers: m.Headers}}, err
+		h := &rule.HTTP{URL: m.URL, ConfirmationURL: m.Confirmation, Headers: m.Headers}
+		if b := m.Batch; m.Batching {
+			// 0 is no absent number: it is out of bounds.
+			number := func(n *int) int {
+				switch {
+				case n == nil:
+					return 0
+				case *n == 0:
+					return -1
+				}
+				return *n
+			}
+			h.Batch = &rule.Batch{Open: time.Duration(number(b.Open)) * time.Millisecond, Size: number(b.Size), Bytes: number(b.Bytes), AcrossTopics: b.Across}
+		}
+		return rule.Action{HTTP: h}, err
 	},
 	"cloudwatchLogs": func(raw json.RawMessage) (rule.Action, error) {
 		var m struct {

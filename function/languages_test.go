@@ -21,7 +21,9 @@ def handler(event, context):
     do = event.get("do")
     if do == "error": raise KeyError("as told")
     if do == "object": return object()
-    if do == "exit": os._exit(4)
+    if do == "exit":
+        print("last words")
+        os._exit(4)
     if do == "log":
         log.warning("careful")
         print("plain")
@@ -55,6 +57,9 @@ func TestPython(t *testing.T) {
 		if res := h.invoke(t, "py", map[string]string{"do": event}); res.FunctionError != "Unhandled" || !strings.Contains(string(res.Payload), want) {
 			t.Errorf("python %s: got %s, want %s", event, res.Payload, want)
 		}
+	}
+	if res := h.invoke(t, "py", map[string]string{"do": "exit"}); !strings.Contains(string(res.LogTail), "\nlast words\n") {
+		t.Errorf("python: what was printed before the end is not in the log:\n%s", res.LogTail)
 	}
 	if !good[bool](t, h, "py", map[string]string{"do": "tmp"}) {
 		t.Error("python: cannot write to TMPDIR")

@@ -67,6 +67,7 @@ type HTTP struct {
 	URL             string // a template; of the same host as ConfirmationURL
 	ConfirmationURL string // of an enabled destination; "" means URL
 	Headers         []Header
+	Batch           *Batch `json:",omitempty"` // nil: each document is a request
 }
 
 // A Header is one of an HTTP action's.
@@ -194,6 +195,10 @@ func (a Action) clone() Action {
 	if a.HTTP != nil {
 		h := *a.HTTP
 		h.Headers = append([]Header(nil), h.Headers...)
+		if h.Batch != nil {
+			b := *h.Batch
+			h.Batch = &b
+		}
 		a.HTTP = &h
 	}
 	return a
@@ -300,6 +305,9 @@ func checkFunction(arn strait.ARN, place strait.Place) error {
 }
 
 func (h *HTTP) check(open func(string) bool) error {
+	if err := h.Batch.check(); err != nil {
+		return err
+	}
 	if len(h.Headers) > 100 {
 		return invalidAction("an http action has at most 100 headers")
 	}

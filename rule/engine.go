@@ -65,6 +65,8 @@ type Engine struct {
 	cancel context.CancelFunc
 	slots  chan struct{} // one for each round of invocations under way
 
+	batches batches
+
 	mu       sync.Mutex
 	closed   bool
 	pending  int

@@ -279,7 +279,11 @@ func (e *Engine) act(ctx context.Context, rule Rule, r *run, a Action) error {
 		}
 	}
 	if a.Lambda == nil {
-		return e.cfg.Actor.Act(ctx, rule, Task{Action: a, Payload: r.payload, JSON: !r.entry.Raw, Trace: r.entry.Trace, Hops: r.entry.Hops + 1})
+		t := Task{Action: a, Payload: r.payload, JSON: !r.entry.Raw, Trace: r.entry.Trace, Hops: r.entry.Hops + 1}
+		if a.HTTP != nil {
+			return e.gather(ctx, rule, r, t)
+		}
+		return e.cfg.Actor.Act(ctx, rule, t)
 	}
 	payload := r.payload
 	if r.entry.Raw { // an empty one, see unfit

@@ -117,7 +117,10 @@ def configure_logging():
 
 def say(report):
     """Errors appear in the log, too."""
-    print("[ERROR] %s: %s\n%s" % (report["errorType"], report["errorMessage"], "".join(report["stackTrace"])), flush=True)
+    trace = "".join(report["stackTrace"])
+    if trace:
+        trace = "Traceback (most recent call last):\n" + trace.rstrip("\n")
+    print("[ERROR] %s: %s\n%s" % (report["errorType"], report["errorMessage"], trace), flush=True)
 
 
 def run(client, handler):
@@ -157,6 +160,9 @@ def run(client, handler):
 
 
 def main():
+    if hasattr(sys.stdout, "reconfigure"):  # 3.7
+        # What was printed must be in the log although the process is killed.
+        sys.stdout.reconfigure(line_buffering=True)
     client = Client(os.environ["AWS_LAMBDA_RUNTIME_API"])
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     configure_logging()
