@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"strconv"
+	"strings"
 
 	"strait"
 )
@@ -43,14 +44,31 @@ type Assembled struct {
 // that are stored, and puts their sums together. Each home calls it before it
 // changes anything. Algorithm and typ are the upload's.
 func Assemble(parts []CompletePart, stored map[int]Part, algorithm, typ string, o CompleteOptions) (a Assembled, err error) {
-	if o.Type != "" && o.Type != typ {
-		return a, strait.Errorf(strait.Invalid, "checksum type", "the upload's checksum type is %q, not %.20q", typ, o.Type)
+	demand, named := typ == Composite, algorithm != ""
+	if algorithm == "" && allHave(parts, stored, CRC64NVME) {
+		algorithm, typ = CRC64NVME, FullObject // what the home has computed by itself
+	}
+	if err := sameType(typ, o.Type); err != nil {
+		return a, err
 	}
 	// 1. Every part is the one that the caller means.
 	for _, c := range parts {
 		p, ok := stored[c.Number]
-		if !ok || p.ETag != c.ETag || c.Checksum != "" && c.Checksum != p.Checksum.Value {
+		if !ok || p.ETag != c.ETag {
 			return a, noPart(c.Number)
+		}
+		switch {
+		case c.Checksum == "" && demand:
+			return a, strait.Errorf(strait.Invalid, "part checksum", "The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
+				strings.ToLower(algorithm), c.Number)
+		case c.Checksum == "":
+		case or(c.Algorithm, algorithm) == p.Checksum.Algorithm:
+			if c.Checksum != p.Checksum.Value {
+				return a, noPart(c.Number)
+			}
+		case named:
+			return a, strait.Errorf(strait.Invalid, "digest", "The %s you specified for part %d did not match what we received.",
+				strings.ToLower(or(c.Algorithm, algorithm)), c.Number)
 		}
 	}
 	for i, c := range parts {
@@ -81,10 +99,40 @@ func Assemble(parts []CompletePart, stored map[int]Part, algorithm, typ string, 
 		}
 		a.Checksum = j.Sum()
 	}
-	if o.Checksum != "" && o.Checksum != a.Checksum.Value {
-		return a, strait.Errorf(strait.Invalid, "digest", "the checksum you specified did not match the calculated checksum")
+	judged := named || or(o.Algorithm, algorithm) == a.Checksum.Algorithm
+	if o.Checksum != "" && judged && (o.Checksum != a.Checksum.Value || or(o.Algorithm, algorithm) != a.Checksum.Algorithm) {
+		return a, strait.Errorf(strait.Invalid, "digest", "The %s you specified did not match the calculated checksum.", or(or(o.Algorithm, algorithm), "checksum"))
 	}
 	return a, nil
+}
+
+// allHave tells whether every part was stored with a checksum of algorithm.
+func allHave(parts []CompletePart, stored map[int]Part, algorithm string) bool {
+	for _, c := range parts {
+		if stored[c.Number].Checksum.Algorithm != algorithm {
+			return false
+		}
+	}
+	return true
+}
+
+// sameType compares the type that Complete names with the upload's.
+func sameType(typ, named string) error {
+	typ = or(typ, FullObject)
+	switch {
+	case named == "" || named == typ:
+		return nil
+	case named != Composite && named != FullObject:
+		return strait.Errorf(strait.Invalid, "checksum type", "Value for x-amz-checksum-type header is invalid.")
+	}
+	return strait.Errorf(strait.Invalid, "checksum type", "The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", typ)
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 // UploadETag is the ETag of an object made of parts: the MD5 of their MD5s, and

@@ -1,15 +1,20 @@
 package object
 
 import (
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
 	"hash"
 	"hash/crc32"
 	"strconv"
+	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/minio/crc64nvme"
+	"github.com/zeebo/xxh3"
 
 	"strait"
 )
@@ -21,7 +26,17 @@ const (
 	CRC64NVME = "CRC64NVME"
 	SHA1      = "SHA1"
 	SHA256    = "SHA256"
+	SHA512    = "SHA512"
+	MD5       = "MD5"
+	XXHASH64  = "XXHASH64"
+	XXHASH3   = "XXHASH3"
+	XXHASH128 = "XXHASH128"
 )
+
+// Algorithms are all that NewHash knows.
+func Algorithms() []string {
+	return []string{CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64}
+}
 
 // Types of a checksum: over the bytes, or over the checksums of the parts.
 const (
@@ -38,13 +53,13 @@ const (
 
 // A Checksum is kept with an object or part. The zero Checksum is none.
 type Checksum struct {
-	Algorithm string // CRC32, CRC32C, CRC64NVME, SHA1 or SHA256
+	Algorithm string // one of Algorithms
 	Type      string // FullObject or Composite
 	Value     string // base64 of the big-endian bytes; Composite has "-N" behind
 }
 
 // NewHash returns the hash of an algorithm; Invalid "checksum algorithm" when
-// it is not one of the five. CRC64NVME, which the agent sends, is the
+// there is no such one. CRC64NVME, which the agent sends, is the
 // processor's, as the other CRCs are: the standard library's is far slower.
 func NewHash(algorithm string) (hash.Hash, error) {
 	switch algorithm {
@@ -58,17 +73,31 @@ func NewHash(algorithm string) (hash.Hash, error) {
 		return sha1.New(), nil
 	case SHA256:
 		return sha256.New(), nil
+	case SHA512:
+		return sha512.New(), nil
+	case MD5:
+		return md5.New(), nil
+	case XXHASH64:
+		return xxhash.New(), nil
+	case XXHASH3:
+		return xxh3.New(), nil
+	case XXHASH128:
+		return xxh3.New128(), nil
 	}
-	return nil, strait.Errorf(strait.Invalid, "checksum algorithm", "checksum algorithm %.20q is not one of CRC32, CRC32C, CRC64NVME, SHA1, SHA256", algorithm)
+	return nil, strait.Errorf(strait.Invalid, "checksum algorithm",
+		"Checksum algorithm provided is unsupported. Please try again with any of the valid types: [%s]", strings.Join(Algorithms(), ", "))
 }
 
 // UploadType returns the checksum type of an upload that asked for algorithm
 // and typ ("" for the default), or Invalid "checksum type" for a pair that
-// does not exist: CRC64NVME is of the full object only, a SHA never is.
+// does not exist: CRC64NVME is of the full object only, and of it are CRCs only.
 func UploadType(algorithm, typ string) (string, error) {
+	if typ != "" && typ != Composite && typ != FullObject {
+		return "", strait.Errorf(strait.Invalid, "checksum type", "Value for x-amz-checksum-type header is invalid.")
+	}
 	if algorithm == "" {
 		if typ != "" {
-			return "", strait.Errorf(strait.Invalid, "checksum type", "a checksum type needs a checksum algorithm")
+			return "", strait.Errorf(strait.Invalid, "checksum type", "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
 		}
 		return "", nil
 	}
@@ -81,17 +110,34 @@ func UploadType(algorithm, typ string) (string, error) {
 			typ = FullObject
 		}
 	}
-	ok := false
-	switch typ {
-	case Composite:
-		ok = algorithm != CRC64NVME
-	case FullObject:
-		ok = algorithm != SHA1 && algorithm != SHA256
+	ok := algorithm != CRC64NVME
+	if typ == FullObject {
+		ok = algorithm == CRC32 || algorithm == CRC32C || algorithm == CRC64NVME
 	}
 	if !ok {
-		return "", strait.Errorf(strait.Invalid, "checksum type", "the %.20s checksum type cannot be used with the %s checksum algorithm", typ, algorithm)
+		return "", strait.Errorf(strait.Invalid, "checksum type", "The %s checksum type cannot be used with the %s checksum algorithm.", typ, strings.ToLower(algorithm))
 	}
 	return typ, nil
+}
+
+// PartAlgorithm judges what the caller said of a part's checksum, as AWS does,
+// and returns the algorithm that is to be computed: "" when neither upload nor
+// caller has named one. (SDKs give parts a checksum also when they have named
+// none for the upload.)
+func PartAlgorithm(u Upload, o PutOptions) (string, error) {
+	switch {
+	case o.Algorithm == "" && u.Type == Composite && o.Demand:
+		return "", otherSum(strings.ToLower(u.Algorithm), "null")
+	case o.Algorithm == "" || o.Algorithm == u.Algorithm:
+		return u.Algorithm, nil
+	case u.Algorithm == "":
+		return o.Algorithm, nil
+	}
+	return "", otherSum(strings.ToLower(u.Algorithm), strings.ToLower(o.Algorithm))
+}
+
+func otherSum(want, got string) error {
+	return strait.Errorf(strait.Invalid, "checksum algorithm", "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", want, got)
 }
 
 // A Joiner puts the checksums of parts together to the checksum of the whole,

@@ -14,7 +14,7 @@
 //	Conflict      "bucket not empty"
 //	Invalid       "bucket name", "key", "part number", "part", "part order",
 //	              "part size", "digest", "incomplete body", "object size",
-//	              "checksum algorithm", "checksum type"
+//	              "checksum algorithm", "checksum type", "part checksum"
 //	TooLarge      "object", "metadata", "tags"
 //	Precondition  "if-none-match", "if-match", "modified"
 //	Unavailable   "disk", "store" (closed, or behind us and not to be reached)
@@ -70,7 +70,7 @@ type Info struct {
 	ETag        string    // hex MD5, or hex-N of a multipart upload; no quotes
 	Modified    time.Time // UTC, whole milliseconds, or seconds
 	Meta        Meta
-	Checksum    Checksum // zero when none was asked for
+	Checksum    Checksum // zero when none was asked for and the home has none by itself
 	Parts       int      // 0 when it was not a multipart upload
 }
 
@@ -78,10 +78,14 @@ type Info struct {
 // IfMatch mean nothing for a part.
 type PutOptions struct {
 	Meta Meta
-	// Algorithm is the checksum to compute and keep, "" for none. For a
-	// part, "" means that of the upload, and another one than the upload's
-	// is refused.
+	// Algorithm is the checksum to compute and keep, "" for whatever the home
+	// takes by itself (as AWS does since the end of 2024: CRC64NVME). For a
+	// part, "" means that of the upload, and another one than the upload's is
+	// refused.
 	Algorithm string
+	// Demand refuses a part without an Algorithm where the upload is Composite:
+	// the bytes come from a caller who has to say what they are.
+	Demand bool
 	// Want, when not nil, is called once after the body's io.EOF and before
 	// anything becomes visible. It returns the checksum that the caller
 	// expects, base64 as in Checksum.Value ("" for none): a trailer is known

@@ -97,7 +97,9 @@ func TestUploadType(t *testing.T) {
 		{object.SHA256, "", object.Composite},
 		{object.SHA256, object.FullObject, "error"},
 		{object.CRC32, "x", "error"},
-		{"MD5", "", "error"},
+		{object.SHA512, "", object.Composite},
+		{object.XXHASH3, object.FullObject, "error"},
+		{"MD4", "", "error"},
 	} {
 		got, err := object.UploadType(c.algorithm, c.typ)
 		if err != nil {

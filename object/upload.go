@@ -5,7 +5,8 @@ import "time"
 // UploadOptions are fixed when an upload begins.
 type UploadOptions struct {
 	Meta Meta
-	// Algorithm is computed for every part and for the whole; "" for none.
+	// Algorithm is computed for every part and for the whole; "" for whatever
+	// the home takes by itself, of which parts do not tell.
 	Algorithm string
 	// Type is Composite or FullObject; "" is the algorithm's default.
 	Type string
@@ -35,15 +36,21 @@ type Part struct {
 
 // A CompletePart names a part that goes into the object.
 type CompletePart struct {
-	Number   int
-	ETag     string // must be the part's; no quotes
-	Checksum string // base64; must be the part's when not ""
+	Number int
+	ETag   string // must be the part's; no quotes
+	// Checksum is base64 and must be the part's; "" is allowed unless the
+	// upload is Composite. Algorithm is its algorithm, "" for the upload's; of
+	// an upload without one, checksums that the home has not kept are not judged.
+	Checksum, Algorithm string
 }
 
 // CompleteOptions are what the caller expects of the whole.
 type CompleteOptions struct {
 	Checksum string // of the whole, as in Checksum.Value; "" for none
-	Type     string // must be the upload's when not ""
+	// Algorithm is that of Checksum, "" for the upload's. As with parts, it is
+	// not judged where the upload has none and the home another.
+	Algorithm string
+	Type      string // must be the upload's when not ""
 	// Size must be the object's when not -1; the zero value expects an empty
 	// object.
 	Size        int64

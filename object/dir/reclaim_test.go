@@ -270,11 +270,11 @@ func TestReopen(t *testing.T) {
 			t.Error("a segment that nothing names is still there")
 		}
 	}
-	if _, err := h.Complete(ctx, "bucket", "u", u.ID, []object.CompletePart{{Number: 7, ETag: p.ETag}}, object.CompleteOptions{Size: -1}); err != nil {
+	if _, err := h.Complete(ctx, "bucket", "u", u.ID, []object.CompletePart{{Number: 7, ETag: p.ETag, Checksum: p.Checksum.Value}}, object.CompleteOptions{Size: -1}); err != nil {
 		t.Fatal(err)
 	}
 	h.again(func() {})
-	if _, err := h.Complete(ctx, "bucket", "u", u.ID, []object.CompletePart{{Number: 7, ETag: p.ETag}}, object.CompleteOptions{Size: -1}); err != nil {
+	if _, err := h.Complete(ctx, "bucket", "u", u.ID, []object.CompletePart{{Number: 7, ETag: p.ETag, Checksum: p.Checksum.Value}}, object.CompleteOptions{Size: -1}); err != nil {
 		t.Errorf("complete again, after a restart: %v", err)
 	}
 	h.check()

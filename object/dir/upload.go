@@ -2,6 +2,7 @@ package dir
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -110,15 +111,12 @@ func (s *Store) PutPart(ctx context.Context, bucket, key, id string, number int,
 	if err != nil {
 		return object.Part{}, err
 	}
-	switch {
-	case o.Algorithm == "":
-		o.Algorithm = u.algorithm
-	case u.algorithm != "" && o.Algorithm != u.algorithm:
-		return object.Part{}, strait.Errorf(strait.Invalid, "checksum algorithm", "the upload's checksum algorithm is %s, the part's is %s", u.algorithm, o.Algorithm)
+	if o.Algorithm, err = object.PartAlgorithm(u.public(bucket, key, u.id), o); err != nil {
+		return object.Part{}, err
 	}
 
 	// 2. The bytes, durable.
-	b, err := s.receive(ctx, r, o)
+	b, kept, err := s.receivePart(ctx, u, r, o)
 	if err != nil {
 		return object.Part{}, err
 	}
@@ -128,14 +126,37 @@ func (s *Store) PutPart(ctx context.Context, bucket, key, id string, number int,
 	}
 
 	// 3. The record.
-	p := &part{seed: b.seed, size: b.size, md5: b.md5, modified: s.clock(), checksum: b.checksum, extents: b.extents}
+	p := &part{seed: b.seed, size: b.size, md5: b.md5, modified: s.clock(), checksum: kept, extents: b.extents}
 	if err := s.placePart(ctx, bucket, key, id, number, p); err != nil {
 		if !s.namedPart(ctx, u.id, number, p.seed) {
 			b.discard()
 		}
 		return object.Part{}, err
 	}
-	return p.public(number), nil
+	told := p.told(number, u)
+	if o.Algorithm != "" {
+		told.Checksum = b.checksum
+	}
+	return told, nil
+}
+
+// receivePart is receive, and returns the checksum to keep: of an upload that
+// names no algorithm the home's own, whatever single parts come with.
+func (s *Store) receivePart(ctx context.Context, u opened, r io.Reader, o object.PutOptions) (*body, object.Checksum, error) {
+	if u.algorithm != "" || o.Algorithm == "" || o.Algorithm == object.CRC64NVME {
+		b, err := s.receive(ctx, r, o)
+		if err != nil {
+			return nil, object.Checksum{}, err
+		}
+		return b, b.checksum, nil
+	}
+	sum, err := object.NewHash(object.CRC64NVME)
+	if err != nil {
+		return nil, object.Checksum{}, err
+	}
+	b, err := s.receive(ctx, io.TeeReader(r, sum), o)
+	kept := object.Checksum{Algorithm: object.CRC64NVME, Type: object.FullObject, Value: base64.StdEncoding.EncodeToString(sum.Sum(nil))}
+	return b, kept, err
 }
 
 // placePart writes the record of a part, unless the upload is over.
@@ -191,6 +212,15 @@ func (p *part) public(number int) object.Part {
 	return object.Part{Number: number, Size: p.size, ETag: hex.EncodeToString(p.md5[:]), Checksum: p.checksum, Modified: p.modified}
 }
 
+// told is public, without the checksum that nobody has asked for.
+func (p *part) told(number int, u opened) object.Part {
+	t := p.public(number)
+	if u.algorithm == "" {
+		t.Checksum = object.Checksum{}
+	}
+	return t
+}
+
 // Parts implements object.Store.
 func (s *Store) Parts(ctx context.Context, bucket, key, id string, after, limit int) (object.PartPage, error) {
 	u, err := s.upload(ctx, bucket, key, id)
@@ -215,7 +245,7 @@ func (s *Store) Parts(ctx context.Context, bucket, key, id string, after, limit 
 		if err != nil || !ok {
 			return object.PartPage{}, damaged(errRecord)
 		}
-		page.Parts = append(page.Parts, p.public(number))
+		page.Parts = append(page.Parts, p.told(number, u))
 		if page.Truncated {
 			page.Next = number
 		}

@@ -39,12 +39,13 @@ func (s *Store) receive(ctx context.Context, r io.Reader, o object.PutOptions) (
 	if len(o.MD5) != 0 && len(o.MD5) != md5.Size {
 		return nil, strait.Errorf(strait.Invalid, "digest", "an MD5 has %d bytes, not %d", md5.Size, len(o.MD5))
 	}
-	var sum hash.Hash
-	if o.Algorithm != "" {
-		var err error
-		if sum, err = object.NewHash(o.Algorithm); err != nil {
-			return nil, err
-		}
+	if o.Algorithm == "" {
+		o.Algorithm = object.CRC64NVME // as AWS does; beside the MD5 it costs next to nothing
+		o.Want = unnamed(o.Want)
+	}
+	sum, err := object.NewHash(o.Algorithm)
+	if err != nil {
+		return nil, err
 	}
 	b := &body{segments: s.segments, seed: newID(s.now()), digest: s.digests.Open()}
 	whole := false
@@ -58,6 +59,20 @@ func (s *Store) receive(ctx context.Context, r io.Reader, o object.PutOptions) (
 	}
 	whole = true
 	return b, nil
+}
+
+// unnamed refuses a checksum that comes without its algorithm.
+func unnamed(want func() (string, error)) func() (string, error) {
+	if want == nil {
+		return nil
+	}
+	return func() (string, error) {
+		v, err := want()
+		if err == nil && v != "" {
+			err = strait.Errorf(strait.Invalid, "checksum algorithm", "a checksum was given without its algorithm")
+		}
+		return "", err
+	}
 }
 
 // copyBody reads r to its end and judges what came.
@@ -77,23 +92,17 @@ func (s *Store) copyBody(ctx context.Context, b *body, r io.Reader, o object.Put
 	// 2. What the caller said they are.
 	if len(o.MD5) != 0 {
 		if sum := b.digest.Sum(); !bytes.Equal(o.MD5, sum[:]) {
-			return strait.Errorf(strait.Invalid, "digest", "the MD5 you specified did not match what was received")
+			return strait.Errorf(strait.Invalid, "digest", "The Content-MD5 you specified did not match what we received.")
 		}
 	}
-	if sum != nil {
-		b.checksum = object.Checksum{Algorithm: o.Algorithm, Type: object.FullObject,
-			Value: base64.StdEncoding.EncodeToString(sum.Sum(nil))}
-	}
+	b.checksum = object.Checksum{Algorithm: o.Algorithm, Type: object.FullObject, Value: base64.StdEncoding.EncodeToString(sum.Sum(nil))}
 	if o.Want != nil {
 		want, err := o.Want()
 		if err != nil {
 			return err
 		}
-		if want != "" && sum == nil {
-			return strait.Errorf(strait.Invalid, "checksum algorithm", "a checksum was given without its algorithm")
-		}
 		if want != "" && want != b.checksum.Value {
-			return strait.Errorf(strait.Invalid, "digest", "the %s you specified did not match the calculated checksum", o.Algorithm)
+			return strait.Errorf(strait.Invalid, "digest", "The %s you specified did not match the calculated checksum.", o.Algorithm)
 		}
 	}
 
@@ -126,9 +135,7 @@ func (s *Store) copyBlock(ctx context.Context, b *body, r io.Reader, o object.Pu
 	if len(data) == 0 {
 		return true, nil
 	}
-	if sum != nil {
-		sum.Write(data)
-	}
+	sum.Write(data)
 	if err := b.append(len(data), sealBlock(b.seed, index, data)); err != nil {
 		return false, diskError(err)
 	}

@@ -64,7 +64,7 @@ func putGet(s *stage) {
 			s.Fatalf("put %d bytes: %v", n, err)
 		}
 		if info.Bucket != "bucket" || info.Key != key || info.Size != int64(n) || info.ETag != etag(b) || info.Parts != 0 ||
-			info.Checksum != (object.Checksum{}) || time.Since(info.Modified).Abs() > time.Hour {
+			!s.right(info.Checksum, b) || time.Since(info.Modified).Abs() > time.Hour {
 			s.Errorf("put %d bytes: got %+v", n, info)
 		}
 		head, err := s.Head(s.ctx, "bucket", key)

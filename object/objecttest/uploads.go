@@ -120,6 +120,25 @@ func uploadChecksums(s *stage) {
 		bad := []object.CompletePart{parts[0], {Number: 2, ETag: parts[1].ETag, Checksum: va}}
 		_, err = try(bad, object.CompleteOptions{Size: -1})
 		s.refused("wrong part checksum", err, strait.Invalid, "part")
+		bad[1].Checksum, bad[1].Algorithm = vb, object.XXHASH3
+		_, err = try(bad, object.CompleteOptions{Size: -1})
+		s.refused("part checksum of another algorithm", err, strait.Invalid, "digest")
+		_, err = try(parts, object.CompleteOptions{Size: -1, Checksum: want, Algorithm: object.XXHASH3})
+		s.refused("checksum of another algorithm", err, strait.Invalid, "digest")
+		// Parts that do not say their checksum make no composite one.
+		none := []object.CompletePart{parts[0], {Number: 2, ETag: parts[1].ETag}}
+		if _, err = try(none, object.CompleteOptions{Size: 1}); c.want == object.Composite {
+			s.refused("part without checksum", err, strait.Invalid, "part checksum")
+		} else {
+			s.refused("part without checksum, and the wrong size", err, strait.Invalid, "object size")
+		}
+		o := unknown()
+		o.Demand = true
+		if _, err = s.PutPart(s.ctx, "bucket", "k", u.ID, 2, bytes.NewReader(b), o); c.want == object.Composite {
+			s.refused("put part without checksum", err, strait.Invalid, "checksum algorithm")
+		} else if err != nil {
+			s.Errorf("put part without checksum to a full object: %v", err)
+		}
 		info, err := try(parts, object.CompleteOptions{Size: int64(len(a) + len(b)), Checksum: want, Type: c.want})
 		if err != nil || info.Checksum != (object.Checksum{Algorithm: c.algorithm, Type: c.want, Value: want}) {
 			s.Errorf("%s %s: got %+v, %v, want %s", c.algorithm, c.want, info.Checksum, err, want)
@@ -129,8 +148,27 @@ func uploadChecksums(s *stage) {
 	s.refused("type", err, strait.Invalid, "checksum type")
 	_, err = s.CreateUpload(s.ctx, "bucket", "k", object.UploadOptions{Algorithm: "x"})
 	s.refused("algorithm", err, strait.Invalid, "checksum algorithm")
-	u := s.begin("k", object.UploadOptions{Algorithm: object.CRC32})
+	// One that named no algorithm takes parts with any and with none.
+	u := s.begin("k", object.UploadOptions{})
 	o := unknown()
+	o.Algorithm, o.Want = object.CRC32, func() (string, error) { return "AAAAAA==", nil }
+	_, err = s.PutPart(s.ctx, "bucket", "k", u.ID, 1, bytes.NewReader(a), o)
+	s.refused("a wrong checksum where the upload has none", err, strait.Invalid, "digest")
+	o.Want = func() (string, error) { return checksum(s.T, object.CRC32, a), nil }
+	p, err := s.PutPart(s.ctx, "bucket", "k", u.ID, 1, bytes.NewReader(a), o)
+	if err != nil || p.Checksum.Value != checksum(s.T, object.CRC32, a) {
+		s.Errorf("part with a checksum where the upload has none: got %+v, %v", p, err)
+	}
+	parts := []object.CompletePart{{Number: 1, ETag: p.ETag, Checksum: p.Checksum.Value, Algorithm: object.CRC32}, s.part(u, 2, b)}
+	_, err = s.Complete(s.ctx, "bucket", "k", u.ID, parts, object.CompleteOptions{Size: -1, Type: object.Composite})
+	s.refused("composite where the upload has none", err, strait.Invalid, "checksum type")
+	info, err := s.complete(u, parts...)
+	if err != nil || parts[1].Checksum != "" || !s.right(info.Checksum, append(bytes.Clone(a), b...)) {
+		s.Errorf("upload without an algorithm: got %+v of %+v, %v", info.Checksum, parts, err)
+	}
+
+	u = s.begin("k", object.UploadOptions{Algorithm: object.CRC32})
+	o = unknown()
 	o.Algorithm = object.SHA256
 	_, err = s.PutPart(s.ctx, "bucket", "k", u.ID, 1, strings.NewReader("x"), o)
 	s.refused("another algorithm", err, strait.Invalid, "checksum algorithm")

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"strait"
@@ -58,7 +59,7 @@ func (s *Store) receive(ctx context.Context, r io.Reader, o object.PutOptions) (
 	b := &body{from: r, o: o, size: o.Size}
 	if o.Algorithm != "" {
 		var err error
-		if b.sum, err = object.NewHash(o.Algorithm); err != nil {
+		if b.sum, err = newHash(o.Algorithm); err != nil {
 			return nil, err
 		}
 	}
@@ -165,7 +166,7 @@ func (b *body) judge() error {
 		return strait.Errorf(strait.Invalid, "incomplete body", "the body has %d bytes, not the %d that were announced", b.read, b.o.Size)
 	}
 	if b.md5 != nil && !bytes.Equal(b.o.MD5, b.md5.Sum(nil)) {
-		return strait.Errorf(strait.Invalid, "digest", "the MD5 you specified did not match what was received")
+		return strait.Errorf(strait.Invalid, "digest", "The Content-MD5 you specified did not match what we received.")
 	}
 	if b.sum != nil {
 		b.value = base64.StdEncoding.EncodeToString(b.sum.Sum(nil))
@@ -180,7 +181,7 @@ func (b *body) judge() error {
 	case want != "" && b.sum == nil:
 		return strait.Errorf(strait.Invalid, "checksum algorithm", "a checksum was given without its algorithm")
 	case want != "" && want != b.value:
-		return strait.Errorf(strait.Invalid, "digest", "the %s you specified did not match the calculated checksum", b.o.Algorithm)
+		return strait.Errorf(strait.Invalid, "digest", "The %s you specified did not match the calculated checksum.", b.o.Algorithm)
 	}
 	return nil
 }
@@ -243,6 +244,15 @@ func (b *body) end() error {
 		b.file.Close()
 	}
 	return b.err
+}
+
+// newHash refuses algorithms that the SDK cannot send behind a stream.
+func newHash(algorithm string) (hash.Hash, error) {
+	h, err := object.NewHash(algorithm)
+	if err == nil && !slices.Contains(algorithms[:], algorithm) {
+		err = strait.Errorf(strait.Unsupported, "checksum algorithm", "The checksum algorithm %s is not offered for objects in another store.", algorithm)
+	}
+	return h, err
 }
 
 func tooLarge() error {

@@ -93,7 +93,7 @@ func TestUploadsOfOthers(t *testing.T) {
 	if err != nil || p.Checksum.Algorithm != object.CRC32 {
 		t.Errorf("put part: got %+v, %v", p, err)
 	}
-	if info, err := ours.Complete(ctx, "bucket", "k", u.ID, []object.CompletePart{{Number: 1, ETag: p.ETag}}, object.CompleteOptions{Size: -1}); err != nil || info.Size != 1<<20 {
+	if info, err := ours.Complete(ctx, "bucket", "k", u.ID, []object.CompletePart{{Number: 1, ETag: p.ETag, Checksum: p.Checksum.Value}}, object.CompleteOptions{Size: -1}); err != nil || info.Size != 1<<20 {
 		t.Errorf("complete: got %+v, %v", info, err)
 	}
 }

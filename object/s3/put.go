@@ -81,6 +81,8 @@ func (s *Store) Put(ctx context.Context, bucket, key string, r io.Reader, o obje
 	info := object.Info{Bucket: bucket, Key: key, Size: b.size, ETag: unquote(out.ETag), Modified: s.clock(), Meta: o.Meta}
 	if o.Algorithm != "" {
 		info.Checksum = object.Checksum{Algorithm: o.Algorithm, Type: object.FullObject, Value: b.value}
+	} else { // the other store may have one by itself
+		info.Checksum = typed(sumOf(out.ChecksumType, out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256))
 	}
 	s.apply(ctx, o.Also.Writes(info)...)
 	return info, nil
@@ -139,6 +141,17 @@ func sumOf(typ types.ChecksumType, values ...*string) object.Checksum {
 	return object.Checksum{}
 }
 
+// typed fills in the type, which older stores do not say.
+func typed(c object.Checksum) object.Checksum {
+	if c.Value != "" && c.Type == "" {
+		c.Type = object.FullObject
+		if strings.Contains(c.Value, "-") {
+			c.Type = object.Composite
+		}
+	}
+	return c
+}
+
 // Head implements object.Store.
 func (s *Store) Head(ctx context.Context, bucket, key string) (object.Info, error) {
 	if err := object.ValidKey(key); err != nil {
@@ -171,12 +184,7 @@ func (s *Store) Head(ctx context.Context, bucket, key string) (object.Info, erro
 	if len(out.Metadata) > 0 {
 		info.Meta.User = out.Metadata
 	}
-	if info.Checksum.Value != "" && info.Checksum.Type == "" { // older stores do not say
-		info.Checksum.Type = object.FullObject
-		if strings.Contains(info.Checksum.Value, "-") {
-			info.Checksum.Type = object.Composite
-		}
-	}
+	info.Checksum = typed(info.Checksum)
 	if aws.ToInt32(out.TagCount) > 0 {
 		info.Meta.Tags, err = s.tags(ctx, bucket, key)
 	}

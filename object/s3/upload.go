@@ -27,6 +27,11 @@ func (s *Store) CreateUpload(ctx context.Context, bucket, key string, o object.U
 	if err != nil {
 		return object.Upload{}, err
 	}
+	if o.Algorithm != "" {
+		if _, err := newHash(o.Algorithm); err != nil {
+			return object.Upload{}, err
+		}
+	}
 	if err := object.ValidKey(key); err != nil {
 		return object.Upload{}, err
 	}
@@ -104,11 +109,8 @@ func (s *Store) PutPart(ctx context.Context, bucket, key, id string, number int,
 	if err != nil {
 		return object.Part{}, err
 	}
-	switch {
-	case o.Algorithm == "":
-		o.Algorithm = u.Algorithm
-	case u.Algorithm != "" && o.Algorithm != u.Algorithm:
-		return object.Part{}, strait.Errorf(strait.Invalid, "checksum algorithm", "the upload's checksum algorithm is %s, the part's is %s", u.Algorithm, o.Algorithm)
+	if o.Algorithm, err = object.PartAlgorithm(u, o); err != nil {
+		return object.Part{}, err
 	}
 
 	// 2. The bytes.
@@ -232,6 +234,9 @@ func (s *Store) complete(ctx context.Context, u object.Upload, parts []object.Co
 	out, err := s.remote.CompleteMultipartUpload(ctx, in)
 	if err != nil {
 		return object.Info{}, failure(err, c)
+	}
+	if whole.Checksum.Value == "" {
+		whole.Checksum = typed(sumOf(out.ChecksumType, out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256))
 	}
 	return object.Info{Bucket: u.Bucket, Key: u.Key, Size: whole.Size, ETag: unquote(out.ETag), Modified: s.clock(), Meta: u.Meta,
 		Checksum: whole.Checksum, Parts: len(parts)}, nil
