@@ -155,7 +155,11 @@ func protocolOf(name string) protocol {
 
 func (d *Door) serve(x *exchange, p protocol) (any, *api.Operation, error) {
 	// 1. Who claims to ask?
-	claim, err := sigv4.Read(x.r)
+	read := sigv4.Read
+	if x.service.Protocol == "rest-xml" {
+		read = sigv4.ReadS3
+	}
+	claim, err := read(x.r)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -124,7 +124,11 @@ func has(form url.Values, name string) bool {
 
 // setScalar sets a string, number, bool, or a pointer to one, from text.
 func setScalar(v reflect.Value, s, name string) error {
-	bad := strait.Errorf(strait.Invalid, "malformed input", "The value of %s cannot be read.", name)
+	bad := func() error {
+		e := strait.Errorf(strait.Invalid, "malformed input", "The value of %s cannot be read.", name)
+		e.Detail = map[string]string{"ArgumentName": name, "ArgumentValue": s[:min(len(s), 1024)]}
+		return e
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		p := reflect.New(v.Type().Elem())
@@ -137,13 +141,13 @@ func setScalar(v reflect.Value, s, name string) error {
 	case reflect.Int, reflect.Int64, reflect.Int32:
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || v.OverflowInt(n) {
-			return bad
+			return bad()
 		}
 		v.SetInt(n)
 	case reflect.Bool:
 		b, err := strconv.ParseBool(s)
 		if err != nil {
-			return bad
+			return bad()
 		}
 		v.SetBool(b)
 	default:

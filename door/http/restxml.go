@@ -79,7 +79,7 @@ func (restXML) decode(x *exchange, in any, path map[string]string) error {
 		case "payload":
 			f.Set(reflect.ValueOf(x.payload()))
 		case "xml":
-			if err := x.readXML(f.Addr().Interface()); err != nil {
+			if err := x.readXML(f.Addr().Interface(), in); err != nil {
 				return err
 			}
 		}
@@ -124,13 +124,22 @@ func (x *exchange) framed() bool {
 	return strings.HasPrefix(x.claim.PayloadHash, "STREAMING-")
 }
 
-func (x *exchange) readXML(into any) error {
-	b, err := io.ReadAll(io.LimitReader(x.payload().Reader, maxXML+1))
+// readXML reads the body into a member of in, which may want to judge it first.
+func (x *exchange) readXML(into, in any) error {
+	p := x.payload()
+	b, err := io.ReadAll(io.LimitReader(p.Reader, maxXML+1))
 	if err != nil {
 		return err
 	}
 	if len(b) > maxXML {
 		return strait.Errorf(strait.TooLarge, "xml", "Your request was too big.")
+	}
+	if c, ok := in.(interface {
+		CheckBody(body []byte, trailer map[string]string) error
+	}); ok {
+		if err := c.CheckBody(b, p.Trailer()); err != nil {
+			return err
+		}
 	}
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil
@@ -139,9 +148,6 @@ func (x *exchange) readXML(into any) error {
 	dec.Strict = true
 	if err := dec.Decode(into); err != nil {
 		return strait.Errorf(strait.Invalid, "xml", "The XML you provided was not well-formed or did not validate against our published schema")
-	}
-	if c, ok := into.(interface{ SetRaw([]byte) }); ok {
-		c.SetRaw(b)
 	}
 	return nil
 }
@@ -234,6 +240,14 @@ func (restXML) fail(x *exchange, e *strait.Error) {
 func s3Message(e *strait.Error, code string) string {
 	if r := e.Detail["Resource"]; e.Kind == strait.Denied && r != "" {
 		return strings.Replace(e.Message, " on resource: "+r, ` on resource: "`+r+`"`, 1)
+	}
+	if e.Kind == strait.Invalid && e.Thing == "malformed input" {
+		return "Provided " + e.Detail["ArgumentName"] + " not an integer or within integer range"
+	}
+	// Who proves callers says it as most services do, sometimes with more behind.
+	if more, ok := strings.CutPrefix(e.Message, "The security token included in the request is "); ok && s3Texts[code] != "" {
+		_, more, _ = strings.Cut(more, ": ")
+		return strings.TrimSpace(s3Texts[code] + " " + more)
 	}
 	if text := s3Texts[code]; text != "" && e.Message != "" && unicode.IsLower([]rune(e.Message)[0]) {
 		return text

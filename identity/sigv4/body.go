@@ -41,10 +41,12 @@ func checkPayloadHash(value string) error {
 	case isHash(value), value == unsignedPayload, value == streamUnsignedTrailer, value == streamSigned, value == streamSignedTrailer:
 		return nil
 	case strings.HasPrefix(value, "STREAMING-AWS4-ECDSA-"):
-		return strait.Errorf(strait.Unsupported, "payload hash", "Chunks signed with Signature V4A are not offered here; use %s.", streamSigned)
+		return strait.Errorf(strait.Unsupported, "payload hash value", "Chunks signed with Signature V4A are not offered here; use %s.", streamSigned)
 	}
-	return invalid("payload hash", "x-amz-content-sha256 must be %s, %s, %s, %s or a valid sha256 value.",
+	e := strait.Errorf(strait.Invalid, "payload hash value", "x-amz-content-sha256 must be %s, %s, %s, %s or a valid sha256 value.",
 		unsignedPayload, streamUnsignedTrailer, streamSigned, streamSignedTrailer)
+	e.Detail = map[string]string{"ArgumentName": "x-amz-content-sha256", "ArgumentValue": printable(value)}
+	return e
 }
 
 // A Body is the body of an S3 request, taken out of its framing and checked

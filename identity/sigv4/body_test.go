@@ -130,10 +130,10 @@ func TestPayloadValues(t *testing.T) {
 		kind  strait.Kind
 		thing string
 	}{
-		"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD": {strait.Unsupported, "payload hash"},
-		"STREAMING-AWS4-HMAC-SHA256-EVENTS":        {strait.Invalid, "payload hash"},
-		"unsigned-payload":                         {strait.Invalid, "payload hash"},
-		strings.ToUpper(hashHex("")):               {strait.Invalid, "payload hash"},
+		"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD": {strait.Unsupported, "payload hash value"},
+		"STREAMING-AWS4-HMAC-SHA256-EVENTS":        {strait.Invalid, "payload hash value"},
+		"unsigned-payload":                         {strait.Invalid, "payload hash value"},
+		strings.ToUpper(hashHex("")):               {strait.Invalid, "payload hash value"},
 	} {
 		head, _ := put(value, "", 0)
 		err := read(t, wire(t, head)).Verify(exampleSecret, s3Options(exampleTime))

@@ -11,6 +11,7 @@
 // Failures are *strait.Error. Their Things, all of kind Unauthenticated unless
 // another is named:
 //
+//	"authorization"    Authorization is of no kind that S3 has (S3 only)
 //	"header"           Authorization cannot be read (AuthorizationHeaderMalformed)
 //	"query"            a parameter of a presigned URL is missing or wrong
 //	"form"             a field of a POST form is missing or wrong
@@ -23,7 +24,7 @@
 //	"expired request"  a presigned URL is over
 //	"early request"    a presigned URL begins in the future
 //	"signature"        the signature is another
-//	"payload hash"     Invalid (Unsupported for SigV4a): x-amz-content-sha256 is missing, unknown, or not the body's
+//	"payload hash value"  Invalid (Unsupported for SigV4a): x-amz-content-sha256 is missing ("payload hash missing") or unknown
 //
 // and from reading a body:
 //
@@ -86,6 +87,7 @@ type Claim struct {
 	// TokenSigned tells, after Verify, whether the signature covers Token.
 	TokenSigned bool
 
+	s3        bool // read by S3's rules, told in S3's words
 	signature string
 	signed    signed
 	hasExpiry bool

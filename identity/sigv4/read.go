@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"strait"
 )
 
 // Limits of what Read takes; all are far above what clients send.
@@ -22,7 +24,9 @@ const algorithm = "AWS4-HMAC-SHA256"
 // anonymous request, and an error for one whose credentials cannot be read: that
 // is never anonymous. It does not touch r.Body. It reads r.RequestURI, so nothing
 // may have cleaned the path before.
-func Read(r *http.Request) (*Claim, error) {
+func Read(r *http.Request) (*Claim, error) { return read(r, false) }
+
+func read(r *http.Request, s3 bool) (*Claim, error) {
 	path, raw := target(r)
 	if len(raw) > maxQuery {
 		return nil, unproven("query", "The query is longer than %d bytes.", maxQuery)
@@ -37,7 +41,7 @@ func Read(r *http.Request) (*Claim, error) {
 	inHeader := len(r.Header["Authorization"]) > 0
 	inQuery := has("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature")
 	inQueryV2 := has("AWSAccessKeyId")
-	c := &Claim{signed: signed{method: r.Method, path: path, query: query}}
+	c := &Claim{s3: s3, signed: signed{method: r.Method, path: path, query: query}}
 	switch {
 	case !inHeader && !inQuery && !inQueryV2:
 		return nil, nil
@@ -79,7 +83,11 @@ func (c *Claim) readHeader(r *http.Request) (err error) {
 	if err != nil {
 		return err
 	}
-	parameters, err := parseAuthorization(text)
+	parse := parseAuthorization
+	if c.s3 {
+		parse = parseAuthorizationS3
+	}
+	parameters, err := parse(text)
 	if err != nil {
 		return err
 	}
@@ -90,13 +98,18 @@ func (c *Claim) readHeader(r *http.Request) (err error) {
 	// 2. The date, in its own header or the common one.
 	date, err := single(r, "X-Amz-Date")
 	if err == nil && date == "" {
-		date, err = commonDate(r)
+		date, err = c.commonDate(r)
 	}
 	if err != nil {
 		return err
 	}
 	if err := c.setDate(date); err != nil {
 		return err
+	}
+	if c.s3 {
+		if err := c.scopeS3(); err != nil {
+			return err
+		}
 	}
 	// 3. Token, headers, payload.
 	if c.Token, err = single(r, "X-Amz-Security-Token"); err != nil {
@@ -158,6 +171,11 @@ func (c *Claim) readQuery(r *http.Request) (err error) {
 			given[name] = all[0]
 		}
 	}
+	if c.s3 {
+		if err := queryS3(given); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Date", "X-Amz-SignedHeaders"} {
 		if given[name] == "" {
 			return parameterMissing(name)
@@ -172,6 +190,11 @@ func (c *Claim) readQuery(r *http.Request) (err error) {
 	}
 	if err := c.setDate(given["X-Amz-Date"]); err != nil {
 		return err
+	}
+	if c.s3 {
+		if err := c.scopeS3(); err != nil {
+			return err
+		}
 	}
 	if text, ok := given["X-Amz-Expires"]; ok {
 		if c.Expires, err = parseExpires(text); err != nil {
@@ -223,7 +246,7 @@ func parseExpires(text string) (time.Duration, error) {
 func (c *Claim) setCredential(text, thing string) error {
 	parts := strings.Split(text, "/")
 	if len(parts) != 5 || !isKeyID(parts[0]) {
-		return unproven(thing, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%s'", printable(text))
+		return c.malformedCredential(text, thing)
 	}
 	c.signed.terminator = parts[4]
 	c.AccessKeyID, c.Scope = parts[0], Scope{Date: parts[1], Region: parts[2], Service: parts[3]}
@@ -240,17 +263,34 @@ func isKeyID(id string) bool {
 func (c *Claim) setDate(text string) error {
 	at, err := time.Parse(timeFormat, text)
 	if err != nil || len(text) != len(timeFormat) {
+		switch {
+		case c.s3 && c.Form == Header:
+			return noDateS3()
+		case c.s3 && c.Form == Query:
+			return unproven("query", `X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
+		case c.s3:
+			e := strait.Errorf(strait.Unauthenticated, "form", "X-Amz-Date must be formatted via ISO8601 Long format")
+			e.Detail = map[string]string{"ArgumentName": "X-Amz-Date", "ArgumentValue": printable(text)}
+			return e
+		}
 		return unproven("date", "Date must be in ISO-8601 'basic format'. Got '%s'.", printable(text))
 	}
 	c.SignedAt, c.signed.date = at, text
 	return nil
 }
 
+func noDateS3() error {
+	return unproven("date", "AWS authentication requires a valid Date or x-amz-date header.")
+}
+
 // commonDate returns the Date header as it is signed.
-func commonDate(r *http.Request) (string, error) {
+func (c *Claim) commonDate(r *http.Request) (string, error) {
 	text, err := single(r, "Date")
 	if err != nil {
 		return "", err
+	}
+	if text == "" && c.s3 {
+		return "", noDateS3()
 	}
 	if text == "" {
 		return "", unproven("date", "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
@@ -315,7 +355,7 @@ func ReadForm(fields map[string]string) (*Claim, error) {
 	_, alg := fields["x-amz-algorithm"]
 	_, v2 := fields["awsaccesskeyid"]
 	v4 = v4 || alg
-	c := &Claim{Form: PostForm, Token: fields["x-amz-security-token"]}
+	c := &Claim{s3: true, Form: PostForm, Token: fields["x-amz-security-token"]}
 	need := []string{"policy", "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"}
 	switch {
 	case !v4 && !v2:
@@ -327,7 +367,9 @@ func ReadForm(fields map[string]string) (*Claim, error) {
 	}
 	for _, name := range need {
 		if fields[name] == "" {
-			return nil, unproven("form", "Bucket POST must contain a field named '%s'.  If it is specified, please check the order of the fields.", name)
+			e := strait.Errorf(strait.Unauthenticated, "form", "Bucket POST must contain a field named '%s'.  If it is specified, please check the order of the fields.", name)
+			e.Detail = map[string]string{"ArgumentName": name}
+			return nil, e
 		}
 	}
 	c.signed.policy = fields["policy"]
@@ -338,14 +380,19 @@ func ReadForm(fields map[string]string) (*Claim, error) {
 		}
 		return c, nil
 	}
-	if fields["x-amz-algorithm"] != algorithm {
-		return nil, wrongAlgorithm()
+	if a := fields["x-amz-algorithm"]; a != algorithm {
+		e := strait.Errorf(strait.Unauthenticated, "form", "X-Amz-Algorithm only supports %q", algorithm)
+		e.Detail = map[string]string{"ArgumentName": "x-amz-algorithm", "ArgumentValue": printable(a)}
+		return nil, e
 	}
 	c.signature = fields["x-amz-signature"]
 	if err := c.setCredential(fields["x-amz-credential"], "form"); err != nil {
 		return nil, err
 	}
 	if err := c.setDate(fields["x-amz-date"]); err != nil {
+		return nil, err
+	}
+	if err := c.scopeS3(); err != nil {
 		return nil, err
 	}
 	return c, nil

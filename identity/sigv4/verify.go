@@ -178,7 +178,7 @@ func (c *Claim) payload(o Options) (string, error) {
 	case c.PayloadHash == "" && c.Form == Query:
 		return unsignedPayload, nil
 	case c.PayloadHash == "":
-		return "", invalid("payload hash", "Missing required header for this request: x-amz-content-sha256")
+		return "", invalid("payload hash missing", "Missing required header for this request: x-amz-content-sha256")
 	}
 	return c.PayloadHash, checkPayloadHash(c.PayloadHash)
 }
