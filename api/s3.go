@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/xml"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -181,12 +182,12 @@ func (k s3Desk) listBuckets(ctx context.Context, _ Call, in *listBucketsInput) (
 	most := 10000
 	if in.Max != nil {
 		if most = *in.Max; most < 1 || most > 10000 {
-			return nil, strait.Errorf(strait.Invalid, "argument", "Argument max-buckets must be an integer between 1 and 10000")
+			return nil, badArgument("max-buckets", strconv.Itoa(most), "Argument max-buckets must be an integer between 1 and 10000")
 		}
 	}
 	after, err := base64.URLEncoding.DecodeString(in.Token)
 	if err != nil {
-		return nil, strait.Errorf(strait.Invalid, "argument", "The continuation token provided is incorrect")
+		return nil, badArgument("continuation-token", in.Token, "The continuation token provided is incorrect")
 	}
 	bs, err := k.store.Buckets(ctx)
 	if err != nil {
@@ -235,7 +236,7 @@ func (k s3Desk) mayCreateBucket(_ context.Context, _ View, _ *Caller, in *create
 	case in.Ownership == "BucketOwnerPreferred" || in.Ownership == "ObjectWriter":
 		return nil, notOfferedHeader("x-amz-object-ownership other than BucketOwnerEnforced")
 	case in.Ownership != "" && in.Ownership != "BucketOwnerEnforced":
-		return nil, strait.Errorf(strait.Invalid, "argument", "Invalid x-amz-object-ownership header: %.40s", in.Ownership)
+		return nil, badArgument("x-amz-object-ownership", in.Ownership, "Invalid x-amz-object-ownership header: %.40s", in.Ownership)
 	}
 	if in.tags, err = (tagsXML{Tag: in.Configuration.Tag}).tags(maxBucketTags); err != nil {
 		return nil, err
@@ -250,7 +251,8 @@ func (k s3Desk) mayCreateBucket(_ context.Context, _ View, _ *Caller, in *create
 var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
 
 type createBucketOutput struct {
-	Location string `aws:"header,Location"`
+	Location string     `aws:"header,Location"`
+	ARN      strait.ARN `aws:"header,x-amz-bucket-arn"`
 }
 
 func (k s3Desk) createBucket(ctx context.Context, c Call, in *createBucketInput) (*createBucketOutput, error) {
@@ -286,7 +288,7 @@ func (k s3Desk) createBucket(ctx context.Context, c Call, in *createBucketInput)
 	if err := k.store.CreateBucket(ctx, in.Bucket, string(c.Caller.ARN)); err != nil {
 		return nil, err
 	}
-	return &createBucketOutput{"/" + in.Bucket}, nil
+	return &createBucketOutput{"/" + in.Bucket, strait.S3(in.Bucket)}, nil
 }
 
 type headBucketOutput struct {
@@ -326,9 +328,10 @@ func (k s3Desk) getLocation(ctx context.Context, _ Call, in *bucketInput) (*docu
 }
 
 type putPolicyInput struct {
-	Bucket string   `aws:"path,Bucket"`
-	Policy string   `aws:"query,policy"`
-	Body   *Payload `aws:"payload"`
+	Bucket string `aws:"path,Bucket"`
+	Policy string `aws:"query,policy"`
+	bodySums
+	Body *Payload `aws:"payload"`
 }
 
 func (in *putPolicyInput) bucket() string { return in.Bucket }
@@ -342,6 +345,9 @@ func (k s3Desk) putPolicy(ctx context.Context, _ Call, in *putPolicyInput) (*Not
 	}
 	text, err := readAll(in.Body, maxBucketPolicy)
 	if err != nil {
+		return nil, err
+	}
+	if err := in.CheckBody(text, in.Body.Trailer()); err != nil {
 		return nil, err
 	}
 	return nil, k.directory.SetResourcePolicy(ctx, policy.Bucket, strait.S3(in.Bucket), string(text), "")

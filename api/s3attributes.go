@@ -77,7 +77,7 @@ func (k s3Desk) getAttributes(ctx context.Context, c Call, in *attributesInput) 
 	var want []string
 	for _, name := range strings.Split(in.Attributes, ",") {
 		if name = strings.TrimSpace(name); !slices.Contains(attributeNames, name) {
-			return nil, strait.Errorf(strait.Invalid, "argument", "Invalid attribute name specified.")
+			return nil, badArgument("x-amz-object-attributes", in.Attributes, "Invalid attribute name specified.")
 		}
 		want = append(want, name)
 	}

@@ -23,18 +23,25 @@ type copySource struct {
 // parseCopySource reads "/bucket/key" or "bucket/key", percent-encoded, with an
 // optional "?versionId=null".
 func parseCopySource(s string) (copySource, error) {
-	bad := strait.Errorf(strait.Invalid, "argument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+	bad := func(why string) (copySource, error) {
+		return copySource{}, badArgument("x-amz-copy-source", s, "%s", why)
+	}
 	path, version, _ := strings.Cut(s, "?")
 	if err := validVersion(strings.TrimPrefix(version, "versionId=")); err != nil {
 		return copySource{}, err
 	}
 	u, err := url.PathUnescape(path)
 	if err != nil {
-		return copySource{}, bad
+		return bad("Invalid copy source encoding")
 	}
 	bucket, key, ok := strings.Cut(strings.TrimPrefix(u, "/"), "/")
-	if !ok || object.ValidBucket(bucket) != nil || object.ValidKey(key) != nil {
-		return copySource{}, bad
+	switch {
+	case !ok:
+		return bad("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+	case object.ValidBucket(bucket) != nil:
+		return bad("Invalid copy source bucket name")
+	case object.ValidKey(key) != nil:
+		return bad("Invalid copy source object key")
 	}
 	return copySource{bucket, key}, nil
 }
@@ -44,7 +51,7 @@ func validVersion(id string) error {
 	if id == "" || id == "null" {
 		return nil
 	}
-	return strait.Errorf(strait.Invalid, "argument", "Invalid version id specified: versions are not kept here")
+	return badArgument("versionId", id, "Invalid version id specified: versions are not kept here")
 }
 
 func (s copySource) arn() strait.ARN { return strait.S3(s.bucket + "/" + s.key) }
@@ -121,7 +128,7 @@ func directive(s, name string) (replace bool, err error) {
 	case "REPLACE":
 		return true, nil
 	}
-	return false, strait.Errorf(strait.Invalid, "argument", "Unknown %s directive.", name)
+	return false, badArgument("x-amz-"+name+"-directive", s, "Unknown %s directive.", name)
 }
 
 // mayCopy asks for both ends.
@@ -153,7 +160,7 @@ func (k s3Desk) withTags(asks []Ask, in *copyObjectInput) ([]Ask, error) {
 	case replace:
 		return withTagging(asks, in.Tagging)
 	case in.Tagging != "":
-		return nil, strait.Errorf(strait.Invalid, "argument", "x-amz-tagging needs the tagging directive REPLACE.")
+		return nil, badArgument("x-amz-tagging", in.Tagging, "x-amz-tagging needs the tagging directive REPLACE.")
 	case len(in.tags) == 0:
 		return asks, nil
 	}
@@ -196,8 +203,12 @@ func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*c
 		return nil, strait.Errorf(strait.Invalid, "request", "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(object.MaxBody))
 	}
 	o := object.PutOptions{Meta: info.Meta, Size: info.Size, Algorithm: or(strings.ToUpper(in.Algorithm), info.Checksum.Algorithm)}
+	given := in.meta()
+	if err := given.Valid(); err != nil { // also when it is overlooked
+		return nil, err
+	}
 	if replace {
-		o.Meta = in.meta()
+		o.Meta = given
 	}
 	if in.TaggingDirective == "REPLACE" {
 		if o.Meta.Tags, err = parseTagging(in.Tagging); err != nil {
@@ -240,6 +251,9 @@ type copyPartInput struct {
 }
 
 func (k s3Desk) mayCopyPart(ctx context.Context, _ View, _ *Caller, in *copyPartInput) (_ []Ask, err error) {
+	if err := partNumber(in.PartNumber); err != nil {
+		return nil, err
+	}
 	if in.CustomerKey+in.SourceKey != "" {
 		return nil, notOfferedHeader("x-amz-server-side-encryption-customer-algorithm")
 	}
@@ -296,10 +310,10 @@ func parseCopyRange(s string, size int64) (from, n int64, err error) {
 	from, e1 := strconv.ParseInt(a, 10, 64)
 	last, e2 := strconv.ParseInt(b, 10, 64)
 	if !ok || !dash || e1 != nil || e2 != nil || from < 0 || last < from || strings.ContainsAny(spec, "+ ") {
-		return 0, 0, strait.Errorf(strait.Invalid, "argument", "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
+		return 0, 0, badArgument("x-amz-copy-source-range", s, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
 	}
 	if last >= size {
-		return 0, 0, strait.Errorf(strait.Invalid, "argument", "Range specified is not valid for source object of size: %d", size)
+		return 0, 0, badArgument("x-amz-copy-source-range", s, "Range specified is not valid for source object of size: %d", size)
 	}
 	return from, last - from + 1, nil
 }

@@ -72,6 +72,7 @@ func (k s3Desk) remove(ctx context.Context, c *Caller, bucket, key, ifMatch stri
 type deleteObjectsInput struct {
 	Bucket string `aws:"path,Bucket"`
 	Mark   string `aws:"query,delete"`
+	bodySums
 	Delete struct {
 		XMLName xml.Name        `xml:"Delete"`
 		Object  []deleteItemXML `xml:"Object"`
@@ -99,6 +100,9 @@ type deleteErrorXML struct{ Key, Code, Message string }
 // mayDeleteMany asks for each key by itself: one that is refused is told so,
 // the others go.
 func (k s3Desk) mayDeleteMany(_ context.Context, _ View, _ *Caller, in *deleteObjectsInput) ([]Ask, error) {
+	if !in.said {
+		return nil, strait.Errorf(strait.Invalid, "request", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+	}
 	if n := len(in.Delete.Object); n == 0 || n > 1000 {
 		return nil, malformedXML()
 	}

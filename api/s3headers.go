@@ -132,8 +132,10 @@ func making[In any](makes bool, asks asker[In]) asker[In] {
 
 // writeConditions reads the two conditions that a write may have.
 func writeConditions(ifMatch, ifNoneMatch string) (match string, none bool, err error) {
-	if ifNoneMatch != "" && ifNoneMatch != "*" {
-		return "", false, strait.Errorf(strait.Unsupported, "header", "If-None-Match takes only * for writes.")
+	if ifNoneMatch != "" && (ifNoneMatch != "*" || ifMatch != "") {
+		err := strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented: for writes, If-None-Match takes only *, and not beside If-Match.")
+		err.Detail = map[string]string{"Header": "If-None-Match"}
+		return "", false, err
 	}
 	return strings.Trim(ifMatch, `"`), ifNoneMatch == "*", nil
 }

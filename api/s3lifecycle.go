@@ -162,9 +162,10 @@ func (x *lifecycleExpiryXML) into(r *lifecycle.Rule) error {
 }
 
 type putLifecycleInput struct {
-	Bucket        string `aws:"path,Bucket"`
-	Mark          string `aws:"query,lifecycle"`
-	Minimum       string `aws:"header,X-Amz-Transition-Default-Minimum-Object-Size"`
+	Bucket  string `aws:"path,Bucket"`
+	Mark    string `aws:"query,lifecycle"`
+	Minimum string `aws:"header,X-Amz-Transition-Default-Minimum-Object-Size"`
+	bodySums
 	Configuration struct {
 		XMLName xml.Name           `xml:"LifecycleConfiguration"`
 		Rule    []lifecycleRuleXML `xml:"Rule"`

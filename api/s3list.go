@@ -76,7 +76,7 @@ func urlEncoded(want string) (func(string) string, error) {
 	case "url":
 		return awsEscape, nil
 	}
-	return nil, strait.Errorf(strait.Invalid, "argument", "Invalid Encoding Method specified in Request")
+	return nil, badArgument("encoding-type", want, "Invalid Encoding Method specified in Request")
 }
 
 // awsEscape percent-encodes all but the unreserved characters and "/".
@@ -109,7 +109,10 @@ func pageSize(n *int, name string) (int, error) {
 	case n == nil || *n > object.MaxPage:
 		return object.MaxPage, nil
 	case *n < 0:
-		return 0, strait.Errorf(strait.Invalid, "argument", "Argument %s must be an integer between 0 and 2147483647", name)
+		if name == "max-keys" {
+			name = "maxKeys" // as AWS says it
+		}
+		return 0, badArgument(name, strconv.Itoa(*n), "Argument %s must be an integer between 0 and 2147483647", name)
 	}
 	return *n, nil
 }
@@ -148,7 +151,7 @@ func (k s3Desk) listObjects(ctx context.Context, _ Call, in *listObjectsInput) (
 	if in.Token != "" {
 		b, err := base64.URLEncoding.DecodeString(in.Token)
 		if err != nil {
-			return nil, strait.Errorf(strait.Invalid, "argument", "The continuation token provided is incorrect")
+			return nil, badArgument("continuation-token", in.Token, "The continuation token provided is incorrect")
 		}
 		after = string(b)
 	}

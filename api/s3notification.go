@@ -73,9 +73,10 @@ func (x *functionTargetXML) target() (t notify.Target, err error) {
 }
 
 type putNotificationInput struct {
-	Bucket        string `aws:"path,Bucket"`
-	Mark          string `aws:"query,notification"`
-	Skip          bool   `aws:"header,X-Amz-Skip-Destination-Validation"`
+	Bucket string `aws:"path,Bucket"`
+	Mark   string `aws:"query,notification"`
+	Skip   bool   `aws:"header,X-Amz-Skip-Destination-Validation"`
+	bodySums
 	Configuration struct {
 		XMLName  xml.Name            `xml:"NotificationConfiguration"`
 		Function []functionTargetXML `xml:"CloudFunctionConfiguration"`

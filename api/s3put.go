@@ -4,30 +4,13 @@ import (
 	"context"
 	"encoding/base64"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 
 	"strait"
 	"strait/object"
 )
-
-// checksumHeaders are the headers of a body's checksum.
-type checksumHeaders struct {
-	CRC32, CRC32C, CRC64NVME, SHA1, SHA256 string
-}
-
-// one returns the algorithm and value that were given; two are a mistake.
-func (h checksumHeaders) one() (algorithm, value string, err error) {
-	for _, c := range []struct{ a, v string }{{"CRC32", h.CRC32}, {"CRC32C", h.CRC32C}, {"CRC64NVME", h.CRC64NVME}, {"SHA1", h.SHA1}, {"SHA256", h.SHA256}} {
-		if c.v == "" {
-			continue
-		}
-		if algorithm != "" {
-			return "", "", strait.Errorf(strait.Invalid, "request", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
-		}
-		algorithm, value = c.a, c.v
-	}
-	return algorithm, value, nil
-}
 
 // sumHeaders are all headers that begin as those of a checksum do: one that is
 // not known must not be overlooked, or the body would pass unchecked.
@@ -35,28 +18,46 @@ type sumHeaders struct {
 	Sums map[string]string `aws:"headers,X-Amz-Checksum-"`
 }
 
-// sumSizes are the bytes of each algorithm's checksum.
-var sumSizes = map[string]int{"crc32": 4, "crc32c": 4, "crc64nvme": 8, "sha1": 20, "sha256": 32}
-
-// one returns the algorithm and value that were given; two are a mistake.
-func (h sumHeaders) one() (algorithm, value string, err error) {
-	for name, v := range h.Sums {
-		size, known := sumSizes[name]
-		switch {
-		case name == "algorithm" || name == "type" || name == "mode":
-			continue
-		case !known:
-			return "", "", notOfferedHeader("x-amz-checksum-" + name)
-		case algorithm != "":
-			return "", "", strait.Errorf(strait.Invalid, "request", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+// one returns the algorithm and value that were given; two are a mistake. The
+// value of an upload may have the number of its parts behind.
+func (h sumHeaders) one(ofUpload bool) (algorithm, value string, err error) {
+	var names []string
+	for name := range h.Sums {
+		if name != "algorithm" && name != "type" && name != "mode" {
+			names = append(names, name)
 		}
-		sum, _, _ := strings.Cut(v, "-") // "-N" behind that of an upload
-		if b, err := base64.StdEncoding.DecodeString(sum); err != nil || len(b) != size {
-			return "", "", strait.Errorf(strait.Invalid, "request", "Value for x-amz-checksum-%s header is invalid.", name)
-		}
-		algorithm, value = strings.ToUpper(name), v
+	}
+	switch len(names) {
+	case 0:
+		return "", "", nil
+	case 1:
+	default:
+		return "", "", severalSums()
+	}
+	name := names[0]
+	algorithm, value = strings.ToUpper(name), h.Sums[name]
+	if !slices.Contains(object.Algorithms(), algorithm) {
+		return "", "", strait.Errorf(strait.Invalid, "request", "The algorithm type you specified in x-amz-checksum- header is invalid.")
+	}
+	sum, parts, composite := strings.Cut(value, "-")
+	if composite && (!ofUpload || parts == "" || strings.Trim(parts, "0123456789") != "") || !isSum(algorithm, sum) {
+		return "", "", strait.Errorf(strait.Invalid, "request", "Value for x-amz-checksum-%s header is invalid.", name)
 	}
 	return algorithm, value, nil
+}
+
+func severalSums() error {
+	return strait.Errorf(strait.Invalid, "request", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+}
+
+// isSum tells whether value is of as many bytes as a checksum has.
+func isSum(algorithm, value string) bool {
+	h, err := object.NewHash(algorithm)
+	if err != nil {
+		return false
+	}
+	b, err := base64.StdEncoding.DecodeString(value)
+	return err == nil && len(b) == h.Size()
 }
 
 // checksumXML is the checksum of an object or part in XML: one of them is set.
@@ -66,26 +67,45 @@ type checksumXML struct {
 	ChecksumCRC64NVME string `xml:",omitempty"`
 	ChecksumSHA1      string `xml:",omitempty"`
 	ChecksumSHA256    string `xml:",omitempty"`
+	ChecksumSHA512    string `xml:",omitempty"`
+	ChecksumMD5       string `xml:",omitempty"`
+	ChecksumXXHASH64  string `xml:",omitempty"`
+	ChecksumXXHASH3   string `xml:",omitempty"`
+	ChecksumXXHASH128 string `xml:",omitempty"`
 }
 
-func (x checksumXML) values() checksumHeaders {
-	return checksumHeaders{x.ChecksumCRC32, x.ChecksumCRC32C, x.ChecksumCRC64NVME, x.ChecksumSHA1, x.ChecksumSHA256}
+func (x *checksumXML) fields() map[string]*string {
+	return map[string]*string{object.CRC32: &x.ChecksumCRC32, object.CRC32C: &x.ChecksumCRC32C, object.CRC64NVME: &x.ChecksumCRC64NVME,
+		object.SHA1: &x.ChecksumSHA1, object.SHA256: &x.ChecksumSHA256, object.SHA512: &x.ChecksumSHA512, object.MD5: &x.ChecksumMD5,
+		object.XXHASH64: &x.ChecksumXXHASH64, object.XXHASH3: &x.ChecksumXXHASH3, object.XXHASH128: &x.ChecksumXXHASH128}
+}
+
+// one returns the checksum that was given of a part.
+func (x *checksumXML) one() (algorithm, value string, err error) {
+	for a, v := range x.fields() {
+		switch {
+		case *v == "":
+		case algorithm != "" || !isSum(a, *v):
+			return "", "", badArgument("Checksum", *v, "Invalid Base64 or multiple checksums present in request")
+		default:
+			algorithm, value = a, *v
+		}
+	}
+	return algorithm, value, nil
 }
 
 func checksumOf(c object.Checksum) (x checksumXML) {
-	switch c.Algorithm {
-	case "CRC32":
-		x.ChecksumCRC32 = c.Value
-	case "CRC32C":
-		x.ChecksumCRC32C = c.Value
-	case "CRC64NVME":
-		x.ChecksumCRC64NVME = c.Value
-	case "SHA1":
-		x.ChecksumSHA1 = c.Value
-	case "SHA256":
-		x.ChecksumSHA256 = c.Value
+	if f := x.fields()[c.Algorithm]; f != nil {
+		*f = c.Value
 	}
 	return x
+}
+
+// badArgument is a parameter or header whose value cannot be.
+func badArgument(name, value, format string, args ...any) error {
+	err := strait.Errorf(strait.Invalid, "argument", format, args...)
+	err.Detail = map[string]string{"ArgumentName": name, "ArgumentValue": value[:min(len(value), 1024)]}
+	return err
 }
 
 type putObjectInput struct {
@@ -121,7 +141,17 @@ func (k s3Desk) mayPut(_ context.Context, _ View, _ *Caller, in *putObjectInput)
 }
 
 func (k s3Desk) mayPutPart(ctx context.Context, v View, c *Caller, in *putObjectInput) ([]Ask, error) {
+	if err := partNumber(in.PartNumber); err != nil {
+		return nil, err
+	}
 	return k.mayPut(ctx, v, c, in)
+}
+
+func partNumber(n int) error {
+	if n < 1 || n > object.MaxParts {
+		return badArgument("partNumber", strconv.Itoa(n), "Part number must be an integer between 1 and %d, inclusive", object.MaxParts)
+	}
+	return nil
 }
 
 // options says to the store what the client said of the body.
@@ -132,29 +162,50 @@ func (in *putObjectInput) options() (object.PutOptions, error) {
 	if o.Meta.Tags, err = parseTagging(in.Tagging); err != nil {
 		return o, err
 	}
-	if o.Algorithm, want, err = in.sumHeaders.one(); err != nil {
+	if o.Algorithm, want, err = in.sumHeaders.one(false); err != nil {
 		return o, err
 	}
 	body := in.Body
-	if trailer, ok := strings.CutPrefix(strings.ToLower(in.Trailer), "x-amz-checksum-"); ok && o.Algorithm == "" {
-		o.Algorithm = strings.ToUpper(trailer)
+	if trailer, ok := strings.CutPrefix(strings.ToLower(in.Trailer), "x-amz-checksum-"); ok {
+		if o.Algorithm != "" {
+			return o, severalSums()
+		}
+		if o.Algorithm = strings.ToUpper(trailer); !slices.Contains(object.Algorithms(), o.Algorithm) {
+			return o, strait.Errorf(strait.Invalid, "request", "The value specified in the x-amz-trailer header is not supported")
+		}
 		name := "x-amz-checksum-" + trailer
-		o.Want = func() (string, error) { return body.Trailer()[name], nil }
+		o.Want = func() (string, error) {
+			sum := body.Trailer()[name]
+			if !isSum(o.Algorithm, sum) {
+				return "", strait.Errorf(strait.Invalid, "request", "Value for %s trailing header is invalid.", name)
+			}
+			return sum, nil
+		}
 	} else if o.Algorithm != "" {
 		o.Want = func() (string, error) { return want, nil }
 	}
-	if announced := strings.ToUpper(in.Algorithm); o.Algorithm == "" {
-		o.Algorithm = announced
-	} else if announced != "" && announced != o.Algorithm {
-		return o, strait.Errorf(strait.Invalid, "request", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+	if err := announced(in.Algorithm, o.Algorithm); err != nil {
+		return o, err
 	}
 	if in.MD5 != nil {
-		if o.MD5, err = base64.StdEncoding.DecodeString(*in.MD5); err != nil || len(o.MD5) != 16 {
-			return o, strait.Errorf(strait.Invalid, "malformed digest", "The Content-MD5 you specified was invalid.")
+		if o.MD5, err = contentMD5(*in.MD5); err != nil {
+			return o, err
 		}
 	}
 	o.IfMatch, o.IfNoneMatch, err = writeConditions(in.IfMatch, in.IfNoneMatch)
 	return o, err
+}
+
+// announced compares x-amz-sdk-checksum-algorithm with what has come.
+func announced(algorithm, got string) error {
+	a := strings.ToUpper(algorithm)
+	switch {
+	case a == "" || a == got:
+		return nil
+	case got == "" && slices.Contains(object.Algorithms(), a):
+		return strait.Errorf(strait.Invalid, "request", "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
+	}
+	return strait.Errorf(strait.Invalid, "request", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
 }
 
 type putObjectOutput struct {
@@ -204,7 +255,7 @@ func (k s3Desk) uploadPart(ctx context.Context, _ Call, in *putObjectInput) (*pu
 	if err != nil {
 		return nil, err
 	}
-	o.Meta, o.IfMatch, o.IfNoneMatch = object.Meta{}, "", false
+	o.Meta, o.IfMatch, o.IfNoneMatch, o.Demand = object.Meta{}, "", false, true
 	part, err := k.store.PutPart(ctx, in.Bucket, in.Key, in.UploadID, in.PartNumber, in.Body, o)
 	if err != nil {
 		return nil, aborted(err)

@@ -46,8 +46,10 @@ func (k s3Desk) mayGet(ctx context.Context, _ View, c *Caller, in *readInput) ([
 	if err := validVersion(in.VersionID); err != nil {
 		return nil, err
 	}
-	if n := in.PartNumber; n != nil && (*n < 1 || *n > object.MaxParts) {
-		return nil, strait.Errorf(strait.Invalid, "argument", "Part number must be an integer between 1 and %d, inclusive", object.MaxParts)
+	if in.PartNumber != nil {
+		if err := partNumber(*in.PartNumber); err != nil {
+			return nil, err
+		}
 	}
 	if in.CustomerKey != "" {
 		return nil, strait.Errorf(strait.Invalid, "request", "The encryption parameters are not applicable to this object.")

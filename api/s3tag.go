@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"strait"
@@ -77,8 +78,12 @@ func validTags(m map[string]string, most int) error {
 	return nil
 }
 
+// tagText: letters, digits, spaces and a few signs, of any script [S3 UG,
+// object-tagging].
 func tagText(s string) bool {
-	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return r < ' ' }) < 0
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool {
+		return !unicode.In(r, unicode.L, unicode.Z, unicode.N) && !strings.ContainsRune("_.:/=+-@", r)
+	}) < 0
 }
 
 // parseTagging reads x-amz-tagging: a=1&b=2, escaped as in a query.
@@ -89,13 +94,13 @@ func parseTagging(s string) (map[string]string, error) {
 	q, err := url.ParseQuery(s)
 	m := make(map[string]string, len(q))
 	for k, vs := range q {
-		if len(vs) > 1 {
+		if len(vs) > 1 || k == "" {
 			err = strait.Errorf(strait.Invalid, "argument", "twice")
 		}
 		m[k] = vs[0]
 	}
 	if err != nil {
-		return nil, strait.Errorf(strait.Invalid, "argument", "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
+		return nil, badArgument("x-amz-tagging", s, "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
 	}
 	return m, validTags(m, maxObjectTags)
 }
@@ -195,10 +200,11 @@ func (k s3Desk) deleteTagging(ctx context.Context, _ Call, in *taggingInput) (*N
 }
 
 type putTaggingInput struct {
-	Bucket    string  `aws:"path,Bucket"`
-	Key       string  `aws:"path,Key"`
-	VersionID string  `aws:"query,versionId"`
-	Tagging   tagsXML `aws:"xml"`
+	Bucket    string `aws:"path,Bucket"`
+	Key       string `aws:"path,Key"`
+	VersionID string `aws:"query,versionId"`
+	bodySums
+	Tagging tagsXML `aws:"xml"`
 
 	tags map[string]string
 }
@@ -225,8 +231,9 @@ func (k s3Desk) putTagging(ctx context.Context, _ Call, in *putTaggingInput) (*N
 }
 
 type putBucketTaggingInput struct {
-	Bucket  string  `aws:"path,Bucket"`
-	Mark    string  `aws:"query,tagging"`
+	Bucket string `aws:"path,Bucket"`
+	Mark   string `aws:"query,tagging"`
+	bodySums
 	Tagging tagsXML `aws:"xml"`
 
 	tags map[string]string

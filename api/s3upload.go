@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/xml"
+	"strconv"
 	"strings"
 
 	"strait"
@@ -72,8 +73,8 @@ type completeUploadInput struct {
 	IfNoneMatch string `aws:"header,If-None-Match"`
 	Upload      struct {
 		Part []struct {
-			PartNumber int
-			ETag       string
+			PartNumber *int
+			ETag       *string
 			checksumXML
 		}
 	} `aws:"xml"`
@@ -91,11 +92,17 @@ func (in *completeUploadInput) parts() ([]object.CompletePart, error) {
 	}
 	parts := make([]object.CompletePart, len(in.Upload.Part))
 	for i, p := range in.Upload.Part {
-		_, sum, err := p.values().one()
+		if p.PartNumber == nil || p.ETag == nil {
+			return nil, malformedXML()
+		}
+		if *p.PartNumber < 1 {
+			return nil, badArgument("PartNumber", strconv.Itoa(*p.PartNumber), "PartNumber must be >= 1")
+		}
+		algorithm, sum, err := p.one()
 		if err != nil {
 			return nil, err
 		}
-		parts[i] = object.CompletePart{Number: p.PartNumber, ETag: strings.Trim(p.ETag, `"`), Checksum: sum}
+		parts[i] = object.CompletePart{Number: *p.PartNumber, ETag: strings.Trim(*p.ETag, `"`), Checksum: sum, Algorithm: algorithm}
 	}
 	return parts, nil
 }
@@ -124,13 +131,13 @@ func (k s3Desk) completeUpload(ctx context.Context, c Call, in *completeUploadIn
 	o := object.CompleteOptions{Type: strings.ToUpper(in.Type), Size: -1}
 	if in.Size != nil {
 		if o.Size = *in.Size; o.Size < 0 {
-			return nil, strait.Errorf(strait.Invalid, "request", "Value for x-amz-mp-object-size header is invalid.")
+			return nil, strait.Errorf(strait.Invalid, "request", "Value for x-amz-mp-object-size header is less than zero: '%d'", o.Size)
 		}
 	}
 	if o.IfMatch, o.IfNoneMatch, err = writeConditions(in.IfMatch, in.IfNoneMatch); err != nil {
 		return nil, err
 	}
-	if _, o.Checksum, err = in.sumHeaders.one(); err != nil {
+	if o.Algorithm, o.Checksum, err = in.sumHeaders.one(true); err != nil {
 		return nil, err
 	}
 	if o.Also, err = k.note(ctx, c.Caller, "ObjectCreated:CompleteMultipartUpload", in.Bucket, in.Key); err != nil {

@@ -2,6 +2,8 @@ package s3_test
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -313,6 +315,10 @@ func (h *house) request(method, path, more, body string) *http.Request {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(h.ctx, method, h.http+path+more, strings.NewReader(body))
 	h.must(err)
+	if strings.HasSuffix(path+more, "?delete") { // the one that must say what its body is
+		sum := md5.Sum([]byte(body))
+		r.Header.Set("Content-MD5", base64.StdEncoding.EncodeToString(sum[:]))
+	}
 	return r
 }
 
