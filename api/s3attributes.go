@@ -30,9 +30,13 @@ func (k s3Desk) mayGetAttributes(ctx context.Context, _ View, _ *Caller, in *att
 	}
 	arn := strait.S3(in.Bucket + "/" + in.Key)
 	in.tags = k.tagsOf(ctx, in.Bucket, in.Key)
-	return []Ask{{Action: "s3:GetObject", Resource: arn, Context: existingTags(in.tags)},
+	attributes := strait.Action("s3:GetObjectAttributes")
+	if in.VersionID != "" {
+		attributes = "s3:GetObjectVersionAttributes"
+	}
+	return []Ask{{Action: ofVersion("s3:GetObject", in.VersionID), Resource: arn, Context: existingTags(in.tags)},
 		{Action: "s3:ListBucket", Resource: strait.S3(in.Bucket), Mode: authz.Probing},
-		{Action: "s3:GetObjectAttributes", Resource: arn}}, nil
+		{Action: attributes, Resource: arn}}, nil
 }
 
 type attributesOutput struct {
@@ -71,6 +75,9 @@ type attributesPart struct {
 var attributeNames = []string{"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}
 
 func (k s3Desk) getAttributes(ctx context.Context, c Call, in *attributesInput) (*attributesOutput, error) {
+	if _, err := k.store.Bucket(ctx, in.Bucket); err != nil {
+		return nil, err
+	}
 	if in.Attributes == "" {
 		return nil, strait.Errorf(strait.Invalid, "request", "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
 	}

@@ -18,6 +18,7 @@ import (
 // names it. The name that is asked for is the name that is read.
 type copySource struct {
 	bucket, key string
+	version     string // as it was named: "" or "null"
 }
 
 // parseCopySource reads "/bucket/key" or "bucket/key", percent-encoded, with an
@@ -27,7 +28,8 @@ func parseCopySource(s string) (copySource, error) {
 		return copySource{}, badArgument("x-amz-copy-source", s, "%s", why)
 	}
 	path, version, _ := strings.Cut(s, "?")
-	if err := validVersion(strings.TrimPrefix(version, "versionId=")); err != nil {
+	version = strings.TrimPrefix(version, "versionId=")
+	if err := validVersion(version); err != nil {
 		return copySource{}, err
 	}
 	u, err := url.PathUnescape(path)
@@ -43,7 +45,7 @@ func parseCopySource(s string) (copySource, error) {
 	case object.ValidKey(key) != nil:
 		return bad("Invalid copy source object key")
 	}
-	return copySource{bucket, key}, nil
+	return copySource{bucket, key, version}, nil
 }
 
 // validVersion takes the only version that an object here has.
@@ -59,7 +61,7 @@ func (s copySource) arn() strait.ARN { return strait.S3(s.bucket + "/" + s.key) 
 // asks are what reading the source needs. A caller that may not list the
 // source's bucket does not learn whether the object is there.
 func (s copySource) asks(tags map[string]string) []Ask {
-	return []Ask{{Action: "s3:GetObject", Resource: s.arn(), Context: existingTags(tags)}, {Action: "s3:ListBucket", Resource: strait.S3(s.bucket), Mode: authz.Probing}}
+	return []Ask{{Action: ofVersion("s3:GetObject", s.version), Resource: s.arn(), Context: existingTags(tags)}, {Action: "s3:ListBucket", Resource: strait.S3(s.bucket), Mode: authz.Probing}}
 }
 
 // open returns the source, if the conditions hold for it. verdict is the one on
@@ -166,7 +168,11 @@ func (k s3Desk) withTags(asks []Ask, in *copyObjectInput) ([]Ask, error) {
 	}
 	give := Ask{Action: "s3:PutObjectTagging", Resource: asks[0].Resource, Context: policy.Context{}}
 	tagContext(give.Context, in.tags)
-	return append(asks, Ask{Action: "s3:GetObjectTagging", Resource: in.source.arn(), Context: existingTags(in.tags)}, give), nil
+	read := strait.Action("s3:GetObjectTagging")
+	if in.source.version != "" {
+		read = "s3:GetObjectVersionTagging"
+	}
+	return append(asks, Ask{Action: read, Resource: in.source.arn(), Context: existingTags(in.tags)}, give), nil
 }
 
 type copyObjectResult struct {
@@ -188,7 +194,7 @@ func (k s3Desk) copyObject(ctx context.Context, c Call, in *copyObjectInput) (*c
 	if err != nil {
 		return nil, err
 	}
-	if !replace && in.TaggingDirective != "REPLACE" && in.source == (copySource{in.Bucket, in.Key}) && in.StorageClass == "" && in.Encryption == "" {
+	if !replace && in.TaggingDirective != "REPLACE" && in.source.bucket == in.Bucket && in.source.key == in.Key && in.StorageClass == "" && in.Encryption == "" {
 		return nil, strait.Errorf(strait.Invalid, "request", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	info, r, err := k.openSource(ctx, in.source, c.Verdicts[2], in.conditions())

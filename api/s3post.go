@@ -16,11 +16,12 @@ import (
 
 // A Form is the fields of a POST form that stand before its file.
 type Form struct {
-	Fields             map[string]string // by lower-case name
-	FileName, FileType string            // what the file's part says of itself
+	Fields   map[string]string // by lower-case name
+	FileName string            // what the file's part says of itself
 }
 
 type postObjectInput struct {
+	Host   string   `aws:"header,Host"`
 	Bucket string   `aws:"path,Bucket"`
 	Form   *Form    `aws:"form"`
 	Body   *Payload `aws:"payload"`
@@ -61,7 +62,7 @@ func (k s3Desk) mayPost(ctx context.Context, v View, c *Caller, in *postObjectIn
 		return nil, err
 	}
 	in.put = putObjectInput{event: "ObjectCreated:Post", Bucket: in.Bucket, Key: key,
-		metaHeaders: metaHeaders{ContentType: or(f["content-type"], in.Form.FileType), ContentEncoding: f["content-encoding"], ContentDisposition: f["content-disposition"],
+		metaHeaders: metaHeaders{ContentType: f["content-type"], ContentEncoding: f["content-encoding"], ContentDisposition: f["content-disposition"],
 			ContentLanguage: f["content-language"], CacheControl: f["cache-control"], Expires: f["expires"], User: underPrefix(f, "x-amz-meta-")},
 		sumHeaders: sumHeaders{underPrefix(f, "x-amz-checksum-")}, Algorithm: f["x-amz-checksum-algorithm"],
 		IfMatch: f["if-match"], IfNoneMatch: f["if-none-match"], Tagging: tags,
@@ -124,7 +125,7 @@ func (k s3Desk) postObject(ctx context.Context, c Call, in *postObjectInput) (*p
 	if err != nil {
 		return nil, err
 	}
-	location := "/" + in.Bucket + "/" + awsEscape(in.put.Key)
+	location := location(c.Caller, in.Host, in.Bucket, in.put.Key)
 	out := &postObjectOutput{Status: http.StatusNoContent, Location: location, ETag: put.ETag}
 	f := in.Form.Fields
 	if u, err := url.Parse(or(f["success_action_redirect"], f["redirect"])); err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -52,6 +53,12 @@ func (k s3Desk) createUpload(ctx context.Context, c Call, in *createUploadInput)
 	}
 	meta := in.meta()
 	meta.Tags = tags
+	if err := checksumType(in.Type); err != nil {
+		return nil, err
+	}
+	if in.Type != "" && in.Algorithm == "" {
+		return nil, strait.Errorf(strait.Invalid, "request", "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+	}
 	u, err := k.store.CreateUpload(ctx, in.Bucket, in.Key, object.UploadOptions{
 		Meta:      meta,
 		Algorithm: strings.ToUpper(in.Algorithm), Type: strings.ToUpper(in.Type), Initiator: string(c.Caller.ARN),
@@ -62,7 +69,15 @@ func (k s3Desk) createUpload(ctx context.Context, c Call, in *createUploadInput)
 	return &createUploadOutput{u.Algorithm, u.Type, k.encryption(), &initiateResult{Bucket: u.Bucket, Key: u.Key, UploadId: u.ID}}, nil
 }
 
+func checksumType(s string) error {
+	if t := strings.ToUpper(s); t == "" || t == object.Composite || t == object.FullObject {
+		return nil
+	}
+	return strait.Errorf(strait.Invalid, "request", "Value for x-amz-checksum-type header is invalid.")
+}
+
 type completeUploadInput struct {
+	Host     string `aws:"header,Host"`
 	Bucket   string `aws:"path,Bucket"`
 	Key      string `aws:"path,Key"`
 	UploadID string `aws:"query,uploadId"`
@@ -128,6 +143,9 @@ func (k s3Desk) completeUpload(ctx context.Context, c Call, in *completeUploadIn
 	if err != nil {
 		return nil, err
 	}
+	if err := checksumType(in.Type); err != nil {
+		return nil, err
+	}
 	o := object.CompleteOptions{Type: strings.ToUpper(in.Type), Size: -1}
 	if in.Size != nil {
 		if o.Size = *in.Size; o.Size < 0 {
@@ -144,12 +162,28 @@ func (k s3Desk) completeUpload(ctx context.Context, c Call, in *completeUploadIn
 		return nil, err
 	}
 	info, err := k.store.Complete(ctx, in.Bucket, in.Key, in.UploadID, parts, o)
+	var e *strait.Error
+	if errors.As(err, &e) && e.Kind == strait.Invalid && e.Thing == "object size" {
+		err = strait.Errorf(strait.Invalid, "request", "The provided 'x-amz-mp-object-size' header value %d does not match what was computed.", o.Size)
+	}
 	if err != nil {
 		return nil, err
 	}
-	out := completeResult{Location: "/" + in.Bucket + "/" + awsEscape(in.Key), Bucket: in.Bucket, Key: in.Key, ETag: `"` + info.ETag + `"`, ChecksumType: info.Checksum.Type}
+	out := completeResult{Location: location(c.Caller, in.Host, in.Bucket, in.Key), Bucket: in.Bucket, Key: in.Key, ETag: `"` + info.ETag + `"`, ChecksumType: info.Checksum.Type}
 	out.checksumXML = checksumOf(info.Checksum)
 	return &completeOutput{k.expiration(ctx, info), k.encryption(), &out}, nil
+}
+
+// location is the URL of an object as the caller has addressed its bucket.
+func location(c *Caller, host, bucket, key string) string {
+	path := "/" + awsEscape(key)
+	if !strings.HasPrefix(strings.ToLower(host), bucket+".") {
+		path = "/" + bucket + path
+	}
+	if c.Secure {
+		return "https://" + host + path
+	}
+	return "http://" + host + path
 }
 
 type uploadInput struct {

@@ -123,7 +123,7 @@ func sameType(typ, named string) error {
 	case named == "" || named == typ:
 		return nil
 	case named != Composite && named != FullObject:
-		return strait.Errorf(strait.Invalid, "checksum type", "Value for x-amz-checksum-type header is invalid.")
+		return strait.Errorf(strait.Invalid, "checksum type", "there is no checksum type %.20q", named)
 	}
 	return strait.Errorf(strait.Invalid, "checksum type", "The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", typ)
 }

@@ -93,11 +93,11 @@ func NewHash(algorithm string) (hash.Hash, error) {
 // does not exist: CRC64NVME is of the full object only, and of it are CRCs only.
 func UploadType(algorithm, typ string) (string, error) {
 	if typ != "" && typ != Composite && typ != FullObject {
-		return "", strait.Errorf(strait.Invalid, "checksum type", "Value for x-amz-checksum-type header is invalid.")
+		return "", strait.Errorf(strait.Invalid, "checksum type", "there is no checksum type %.20q", typ)
 	}
 	if algorithm == "" {
 		if typ != "" {
-			return "", strait.Errorf(strait.Invalid, "checksum type", "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+			return "", strait.Errorf(strait.Invalid, "checksum type", "a checksum type needs a checksum algorithm")
 		}
 		return "", nil
 	}

@@ -61,7 +61,7 @@ func readForm(body io.Reader, contentType string) (*form, error) {
 			return nil, malformed
 		}
 		if name == "file" {
-			f.FileName, f.FileType, f.file = p.FileName(), p.Header.Get("Content-Type"), p
+			f.FileName, f.file = p.FileName(), p
 			m.left = 1 << 62
 			return f, nil
 		}

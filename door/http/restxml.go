@@ -249,6 +249,9 @@ func s3Message(e *strait.Error, code string) string {
 		_, more, _ = strings.Cut(more, ": ")
 		return strings.TrimSpace(s3Texts[code] + " " + more)
 	}
+	if code == "BadDigest" && strings.HasPrefix(e.Message, "the MD5 ") {
+		return "The Content-MD5 you specified did not match what we received."
+	}
 	if text := s3Texts[code]; text != "" && e.Message != "" && unicode.IsLower([]rune(e.Message)[0]) {
 		return text
 	}

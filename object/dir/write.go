@@ -92,7 +92,7 @@ func (s *Store) copyBody(ctx context.Context, b *body, r io.Reader, o object.Put
 	// 2. What the caller said they are.
 	if len(o.MD5) != 0 {
 		if sum := b.digest.Sum(); !bytes.Equal(o.MD5, sum[:]) {
-			return strait.Errorf(strait.Invalid, "digest", "The Content-MD5 you specified did not match what we received.")
+			return strait.Errorf(strait.Invalid, "digest", "the MD5 you specified did not match what was received")
 		}
 	}
 	b.checksum = object.Checksum{Algorithm: o.Algorithm, Type: object.FullObject, Value: base64.StdEncoding.EncodeToString(sum.Sum(nil))}

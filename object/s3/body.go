@@ -166,7 +166,7 @@ func (b *body) judge() error {
 		return strait.Errorf(strait.Invalid, "incomplete body", "the body has %d bytes, not the %d that were announced", b.read, b.o.Size)
 	}
 	if b.md5 != nil && !bytes.Equal(b.o.MD5, b.md5.Sum(nil)) {
-		return strait.Errorf(strait.Invalid, "digest", "The Content-MD5 you specified did not match what we received.")
+		return strait.Errorf(strait.Invalid, "digest", "the MD5 you specified did not match what was received")
 	}
 	if b.sum != nil {
 		b.value = base64.StdEncoding.EncodeToString(b.sum.Sum(nil))

@@ -37,6 +37,7 @@ const tagBody = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSe
 // UPLOAD stands for the id of an upload of the key u.
 var acts = []act{
 	{"CreateBucket", "PUT", "", "", "", "CreateBucket"},
+	{"CreateBucket", "PUT", "", "", "<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></CreateBucketConfiguration>", "CreateBucket, PutBucketTagging"},
 	{"HeadBucket", "HEAD", "", "", "", "ListBucket"},
 	{"DeleteBucket", "DELETE", "", "", "", "DeleteBucket"},
 	{"GetBucketLocation", "GET", "?location", "", "", "GetBucketLocation"},
@@ -73,15 +74,24 @@ var acts = []act{
 	{"GetObjectTagging", "GET", "k?tagging", "", "", "GetObjectTagging k"},
 	{"GetObjectTagging", "GET", "k?tagging&versionId=null", "", "", "GetObjectVersionTagging k"},
 	{"PutObjectTagging", "PUT", "k?tagging", "", tagBody, "PutObjectTagging k"},
+	{"PutObjectTagging", "PUT", "k?tagging&versionId=null", "", tagBody, "PutObjectVersionTagging k"},
 	{"DeleteObjectTagging", "DELETE", "k?tagging", "", "", "DeleteObjectTagging k"},
+	{"DeleteObjectTagging", "DELETE", "k?tagging&versionId=null", "", "", "DeleteObjectVersionTagging k"},
+	{"GetObjectAttributes", "GET", "k?attributes&versionId=null", "X-Amz-Object-Attributes: ETag", "", "GetObjectVersion k, ListBucket, GetObjectVersionAttributes k"},
 	{"GetObjectAttributes", "GET", "k?attributes", "X-Amz-Object-Attributes: ETag", "", "GetObject k, ListBucket, GetObjectAttributes k"},
 	{"GetObject", "GET", "k", "", "", "GetObject k, ListBucket"},
 	{"GetObject", "GET", "k?versionId=null", "", "", "GetObjectVersion k, ListBucket"},
+	{"GetObject", "GET", "k?partNumber=1", "", "", "GetObject k, ListBucket"},
 	{"HeadObject", "HEAD", "k", "", "", "GetObject k, ListBucket"},
+	{"HeadObject", "HEAD", "k?versionId=null", "", "", "GetObjectVersion k, ListBucket"},
 	{"PutObject", "PUT", "n", "", "x", "PutObject n"},
 	{"PutObject", "PUT", "n2", "X-Amz-Tagging: a=b", "x", "PutObject n2, PutObjectTagging n2"},
 	{"CopyObject", "PUT", "n", "X-Amz-Copy-Source: acts/plain", "", "PutObject n, GetObject plain, ListBucket"},
 	{"CopyObject", "PUT", "n2", "X-Amz-Copy-Source: acts/k", "", "PutObject n2, GetObject k, ListBucket, GetObjectTagging k, PutObjectTagging n2"},
+	{"CopyObject", "PUT", "n3", "X-Amz-Copy-Source: acts/k\nX-Amz-Tagging-Directive: REPLACE", "", "PutObject n3, GetObject k, ListBucket"},
+	{"CopyObject", "PUT", "n4", "X-Amz-Copy-Source: acts/k\nX-Amz-Tagging-Directive: REPLACE\nX-Amz-Tagging: c=d", "", "PutObject n4, PutObjectTagging n4, GetObject k, ListBucket"},
+	{"CopyObject", "PUT", "n5", "X-Amz-Copy-Source: acts/k?versionId=null", "", "PutObject n5, GetObjectVersion k, ListBucket, GetObjectVersionTagging k, PutObjectTagging n5"},
+	{"CopyObject", "PUT", "k", "X-Amz-Copy-Source: acts/k\nX-Amz-Metadata-Directive: REPLACE\nX-Amz-Tagging-Directive: REPLACE", "", "PutObject k, GetObject k, ListBucket"},
 	{"DeleteObject", "DELETE", "k", "", "", "DeleteObject k"},
 	{"DeleteObject", "DELETE", "k?versionId=null", "", "", "DeleteObjectVersion k"},
 	{"DeleteObject", "DELETE", "k2", "If-Match: \"x\"", "", "DeleteObject k2, GetObject k2"},
@@ -91,9 +101,19 @@ var acts = []act{
 	{"CreateMultipartUpload", "POST", "u2?uploads", "X-Amz-Tagging: a=b", "", "PutObject u2, PutObjectTagging u2"},
 	{"UploadPart", "PUT", "u?partNumber=1&uploadId=UPLOAD", "", "x", "PutObject u"},
 	{"UploadPartCopy", "PUT", "u?partNumber=1&uploadId=UPLOAD", "X-Amz-Copy-Source: acts/k", "", "PutObject u, GetObject k, ListBucket"},
+	{"UploadPartCopy", "PUT", "u?partNumber=1&uploadId=UPLOAD", "X-Amz-Copy-Source: acts/k?versionId=null\nX-Amz-Copy-Source-Range: bytes=0-0", "", "PutObject u, GetObjectVersion k, ListBucket"},
 	{"CompleteMultipartUpload", "POST", "u?uploadId=UPLOAD", "", "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>", "PutObject u"},
 	{"AbortMultipartUpload", "DELETE", "u?uploadId=UPLOAD", "", "", "AbortMultipartUpload u"},
 	{"ListParts", "GET", "u?uploadId=UPLOAD", "", "", "ListMultipartUploadParts u"},
+}
+
+// set gives r the headers of an act.
+func (a act) set(r *http.Request, names *strings.Replacer) {
+	for line := range strings.Lines(a.header) {
+		if name, v, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
+			r.Header.Set(name, names.Replace(v))
+		}
+	}
 }
 
 // nobody is somebody who is proven and may do nothing.
@@ -154,9 +174,7 @@ func TestActions(t *testing.T) {
 			r = h.request(a.method, "/acts/", a.path, a.body)
 		}
 		r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, "UPLOAD", upload)
-		if name, v, ok := strings.Cut(a.header, ": "); ok {
-			r.Header.Set(name, v)
-		}
+		a.set(r, strings.NewReplacer())
 		status, _ := h.as(creds, r)
 		var want []string
 		for _, ask := range strings.Split(a.asks, ", ") {
@@ -264,9 +282,7 @@ func TestNarrowSession(t *testing.T) {
 			}
 			r := h.request(a.method, path, "", strings.ReplaceAll(a.body, "<Key>k<", "<Key>"+key+"k<"))
 			r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, "UPLOAD", upload)
-			if name, v, ok := strings.Cut(a.header, ": "); ok {
-				r.Header.Set(name, strings.Replace(v, "acts/", "acts/"+key, 1))
-			}
+			a.set(r, strings.NewReplacer("acts/", "acts/"+key))
 			status, said := h.as(creds, r)
 			if a.operation == "DeleteObjects" {
 				if strings.Count(said, "<Code>AccessDenied</Code>") != 2 || strings.Contains(said, "<Deleted>") {
