@@ -39,6 +39,7 @@ type house struct {
 	web         *http.Client // trusts the server
 	leave       func()       // ends the server before the test does
 	recorder    *authz.Recorder
+	files       map[string]int // that clients send, with their sizes
 }
 
 // raise starts a server. Clients find the admin's credentials in a file, and

@@ -15,8 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"strait/server"
 )
 
 // files are what every client sends: around the sizes at which clients change
@@ -51,6 +54,23 @@ var programs = []program{
 // client's own words.
 func TestMatrix(t *testing.T) {
 	h := raise(t)
+	matrix(h, files, h.http, h.https)
+}
+
+// TestMatrixFar is the same over TLS with objects that are kept in another
+// store, and smaller files: around the sizes at which a body is no more held
+// back whole, and sent in parts.
+func TestMatrixFar(t *testing.T) {
+	theirs := raise(t)
+	id, secret := theirs.keys()
+	ours := raiseWith(t, server.Config{Data: t.TempDir(), Objects: "s3://?endpoint=" + theirs.http + "&region=" + theirs.ready.Region,
+		ObjectKeys: static(aws.Credentials{AccessKeyID: id, SecretAccessKey: secret})})
+	matrix(ours, map[string]int{"empty": 0, "one": 1, "below": 256<<10 - 1, "part": 256 << 10, "above": 5<<20 + 1, "large": 8<<20 + 1}, ours.https)
+}
+
+func matrix(h *house, files map[string]int, endpoints ...string) {
+	t := h.t
+	h.files = files
 	modules, err := filepath.Abs("node/node_modules")
 	h.must(err)
 	t.Setenv("NODE_PATH", modules)
@@ -63,7 +83,7 @@ func TestMatrix(t *testing.T) {
 		h.must(os.WriteFile(filepath.Join(dir, name), b, 0o600))
 	}
 	sums["stream"] = sums["large"]
-	for _, endpoint := range []string{h.http, h.https} {
+	for _, endpoint := range endpoints {
 		scheme, _, _ := strings.Cut(endpoint, ":")
 		c := h.client(endpoint)
 		b := h.bucket(c, "matrix-"+scheme)
@@ -171,7 +191,7 @@ func large(h *house, dir string) io.Reader {
 // same compares a folder that came back with what was sent.
 func same(h *house, dir, got string) {
 	h.t.Helper()
-	for name := range files {
+	for name := range h.files {
 		a, err := os.ReadFile(filepath.Join(dir, name))
 		h.must(err)
 		if b, err := os.ReadFile(filepath.Join(got, name)); err != nil || !bytes.Equal(a, b) {
@@ -181,7 +201,7 @@ func same(h *house, dir, got string) {
 }
 
 func goPlain(h *house, c *s3.Client, scheme, bucket, dir string) {
-	for name := range files {
+	for name := range h.files {
 		f, err := os.Open(filepath.Join(dir, name))
 		h.must(err)
 		_, err = c.PutObject(h.ctx, &s3.PutObjectInput{Bucket: &bucket, Key: ptr("go/" + name), Body: f})
@@ -194,7 +214,7 @@ func goPlain(h *house, c *s3.Client, scheme, bucket, dir string) {
 		h.must(err)
 		body = bytes.NewReader(b)
 	}
-	_, err := c.PutObject(h.ctx, &s3.PutObjectInput{Bucket: &bucket, Key: ptr("go/stream"), Body: body, ContentLength: ptr(int64(20 << 20))})
+	_, err := c.PutObject(h.ctx, &s3.PutObjectInput{Bucket: &bucket, Key: ptr("go/stream"), Body: body, ContentLength: ptr(int64(h.files["large"]))})
 	h.must(err)
 	for range 3 {
 		_, err = c.PutObject(h.ctx, &s3.PutObjectInput{Bucket: &bucket, Key: ptr("denied/x"), Body: bytes.NewReader(make([]byte, 20<<20))})
@@ -210,7 +230,7 @@ func goPlain(h *house, c *s3.Client, scheme, bucket, dir string) {
 
 func goManager(h *house, c *s3.Client, bucket, dir string) {
 	m := transfermanager.New(c)
-	for name := range files {
+	for name := range h.files {
 		f, err := os.Open(filepath.Join(dir, name))
 		h.must(err)
 		_, err = m.UploadObject(h.ctx, &transfermanager.UploadObjectInput{Bucket: &bucket, Key: ptr("transfermanager/" + name), Body: f})
