@@ -215,11 +215,15 @@ func TestPowerLoss(t *testing.T) {
 	}
 	r := record(t, binary, steps)
 	for n := range cuts {
-		problems, said := r.fail(t, binary, r.cut(n))
-		t.Logf("%d: %s", n, said)
-		if len(problems) > 0 {
-			t.Errorf("cut %d: %d problems:\n%s", n, len(problems), strings.Join(problems[:min(5, len(problems))], "\n"))
-		}
+		// Side by side: half of the time a server waits for the disk.
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			problems, said := r.fail(t, binary, r.cut(n))
+			t.Log(said)
+			if len(problems) > 0 {
+				t.Errorf("%d problems:\n%s", len(problems), strings.Join(problems[:min(5, len(problems))], "\n"))
+			}
+		})
 	}
 }
 
