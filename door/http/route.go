@@ -75,6 +75,7 @@ type route struct {
 	segments []string // "{X}" and "{X+}" are variables
 	query    []pair   // keys that must be there; with a value, that value
 	header   string   // a header that must be there; "" for none
+	greedy   bool     // the last segment takes all that are left
 }
 
 // A table finds rows by route.
@@ -97,7 +98,8 @@ func newTable(s *api.Service) (*table, error) {
 			return nil, fmt.Errorf("operation %s of %s has no readable route: %q", o.Name, s.Name, o.Route)
 		}
 		path, raw, _ := strings.Cut(rest, "?")
-		r := route{o: o, method: method, segments: strings.Split(strings.TrimPrefix(path, "/"), "/"), header: header}
+		r := route{o: o, method: method, segments: strings.Split(strings.TrimPrefix(path, "/"), "/"), header: header,
+			greedy: strings.HasSuffix(path, "+}")}
 		for _, part := range strings.Split(raw, "&") {
 			if part == "" {
 				continue
@@ -137,26 +139,35 @@ func (r route) literals() int {
 // once, after the path has been split.
 func (t *table) match(method, path string, q values, h http.Header) (*route, map[string]string, error) {
 	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	other := false
+	// What is cheap to see comes first: most rows are of another kind.
 	for i := range t.routes {
 		r := &t.routes[i]
-		vars, ok, err := r.bind(segments)
+		if r.method != method || !r.asked(q, h) {
+			continue
+		}
+		if vars, ok, err := r.bind(segments); ok || err != nil {
+			return r, vars, err
+		}
+	}
+	for i := range t.routes {
+		r := &t.routes[i]
+		if r.method == method || !r.asked(q, h) {
+			continue
+		}
+		_, ok, err := r.bind(segments)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !ok || !r.wants(q) || r.header != "" && h.Get(r.header) == "" {
-			continue
+		if ok {
+			return nil, nil, strait.Errorf(strait.Unsupported, "method", "The specified method is not allowed against this resource.")
 		}
-		if r.method != method {
-			other = true
-			continue
-		}
-		return r, vars, nil
-	}
-	if other {
-		return nil, nil, strait.Errorf(strait.Unsupported, "method", "The specified method is not allowed against this resource.")
 	}
 	return nil, nil, strait.Errorf(strait.NotFound, "operation", "There is no such operation here: %s %s", method, path)
+}
+
+// asked tells whether what the row wants beside its path is there.
+func (r *route) asked(q values, h http.Header) bool {
+	return r.wants(q) && (r.header == "" || h.Get(r.header) != "")
 }
 
 func (r *route) wants(q values) bool {
@@ -170,7 +181,10 @@ func (r *route) wants(q values) bool {
 }
 
 func (r *route) bind(segments []string) (map[string]string, bool, error) {
-	vars := map[string]string{}
+	if len(segments) < len(r.segments) || len(segments) > len(r.segments)+1 && !r.greedy {
+		return nil, false, nil
+	}
+	vars := make(map[string]string, len(r.segments))
 	for i, s := range r.segments {
 		name, isVar := strings.CutPrefix(s, "{")
 		name = strings.TrimSuffix(name, "}")

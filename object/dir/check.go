@@ -66,6 +66,7 @@ func (s *Store) checkObject(ctx context.Context, bucket, key string, f state.Fac
 		return nil
 	}
 	r := s.newReader(m)
+	r.fresh = true
 	s.pin(m.version) // which r.Close undoes
 	defer r.Close()
 	if len(m.runs) == 0 {
@@ -130,6 +131,7 @@ func (s *Store) checkUpload(ctx context.Context, at object.Problem, v id, report
 			// A reader over this part alone; an open upload's part is not
 			// pinned, but one that went away meanwhile is not reported.
 			r := s.newReader(manifest{version: p.seed, size: p.size, extents: p.extents})
+			r.fresh = true
 			s.pin(p.seed)
 			err = readThrough(ctx, r, 0, p.size, hex.EncodeToString(p.md5[:]))
 			r.Close()

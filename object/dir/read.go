@@ -50,8 +50,8 @@ type reader struct {
 	index  int64   // of the block in data, counted in the piece
 	data   []byte  // nil when no block is at hand
 	frame  *[]byte // what data lies in
-	file   *os.File
-	open   uint64 // the segment of file
+	file   *handle
+	fresh  bool // open files anew, to see whether they are there
 }
 
 type piece struct {
@@ -136,9 +136,7 @@ func (r *reader) Close() error {
 		return nil
 	}
 	r.closed = true
-	if r.file != nil {
-		r.file.Close()
-	}
+	r.closeSegment()
 	r.data = nil
 	r.store.frames.Put(r.frame)
 	r.frame = nil
@@ -254,17 +252,25 @@ func (r *reader) load(index int64) error {
 }
 
 func (r *reader) openSegment(number uint64) error {
-	if r.file != nil && r.open == number {
+	if r.file != nil && r.file.number == number {
 		return nil
 	}
-	if r.file != nil {
-		r.file.Close()
-		r.file = nil
+	r.closeSegment()
+	s := r.store.segments
+	if r.fresh {
+		s.reading.forget(number)
 	}
-	f, err := os.Open(r.store.segments.path(number))
+	f, err := s.reading.take(number, s.path(number))
 	if err != nil {
 		return err
 	}
-	r.file, r.open = f, number
+	r.file = f
 	return nil
+}
+
+func (r *reader) closeSegment() {
+	if r.file != nil {
+		r.store.segments.reading.giveBack(r.file)
+		r.file = nil
+	}
 }

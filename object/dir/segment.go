@@ -40,6 +40,7 @@ type segments struct {
 	sync func(*os.File) error
 
 	linking group
+	reading handles
 
 	mu     sync.Mutex
 	all    map[uint64]*segment
@@ -146,6 +147,7 @@ func (s *segments) settle(g *segment) {
 	if dead && g.sealed {
 		// A file that stays although it should go is found at the next open.
 		os.Remove(s.path(g.number))
+		s.reading.forget(g.number)
 		delete(s.all, g.number)
 	}
 }
@@ -276,5 +278,6 @@ func (s *segments) close() error {
 		}
 	}
 	s.idle = nil
+	s.reading.close()
 	return s.dir.Close()
 }

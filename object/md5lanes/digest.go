@@ -91,15 +91,18 @@ func (d *Digest) Close() {
 
 // settle returns when no more than so many frames are left; pool.mu is held.
 func (d *Digest) settle(left int) {
+	// A short stream is not worth the wait; others of its kind are here already.
+	short := d.hashed == 0 && len(d.frames) == 1
 	for yielded := 0; len(d.frames) > left; {
+		alone := !short && d.fits() && d.pool.lonely()
 		switch {
 		case d.busy:
 			d.idle.Wait()
-		case d.fits() && d.pool.lonely() && d.pool.busy > 0:
+		case alone && d.pool.busy > 0:
 			// Those at work may come along next time; d waits among them, so
 			// the next round is its own or takes it along.
 			d.pool.turn.Wait()
-		case yielded < yields && d.fits() && d.pool.lonely():
+		case alone && yielded < yields:
 			yielded++
 			d.pool.mu.Unlock()
 			runtime.Gosched()
