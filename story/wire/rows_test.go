@@ -31,7 +31,8 @@ func operation(s api.Service, lines []string) *api.Operation {
 func routed(route, method, path, query string) (literals int, ok bool) {
 	m, template, _ := strings.Cut(route, " ")
 	template, keys, _ := strings.Cut(template, "?")
-	if q, err := url.ParseQuery(query); m != method || err != nil || keys != "" && !q.Has(keys) {
+	// A variable may stand for any keys.
+	if q, err := url.ParseQuery(query); m != method || err != nil || keys != "" && !q.Has(keys) && !strings.HasPrefix(query, "${") {
 		return 0, false
 	}
 	want, have := strings.Split(template, "/"), strings.Split(path, "/")

@@ -61,7 +61,9 @@ func open(t *testing.T) *talk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &talk{t: t, base: "http://" + s.Ready().HTTP[0], admin: keys, keys: keys, values: map[string]string{}}
+	k := &talk{t: t, base: "http://" + s.Ready().HTTP[0], admin: keys, keys: keys, values: map[string]string{}}
+	k.set("base", k.base)
+	return k
 }
 
 // follows tells whether line belongs to the request that the line before it
@@ -263,6 +265,8 @@ func (a *answer) read() (err error) {
 	case len(a.body) == 0:
 	case strings.HasPrefix(t, "text/xml"):
 		a.doc, err = readXML(a.body)
+	case t == "application/zip":
+		a.body = fmt.Appendf(nil, "%d bytes of a zip", len(a.body))
 	default:
 		err = json.Unmarshal(a.body, &a.doc)
 	}
@@ -328,6 +332,9 @@ func (k *talk) keep(line string) {
 		k.t.Fatalf("the answer has no member %s: %v", path, k.last)
 	}
 	k.set(name, s)
+	if _, query, ok := strings.Cut(s, "?"); ok {
+		k.set(name+".query", query)
+	}
 }
 
 func (k *talk) set(name, value string) {
@@ -347,6 +354,8 @@ var masks = []struct {
 	{regexp.MustCompile(`"decisionId":"[^"]*"`), `"decisionId":"ID"`},
 	{regexp.MustCompile(`<DecisionId>[^<]*<`), "<DecisionId>ID<"},
 	{regexp.MustCompile(`"((?i:[a-z]*(?:Date|At|Time|Timestamp|LastModified|expiration|Since|notBefore|notAfter)))":[0-9.]+`), `"$1":TIME`},
+	{regexp.MustCompile(`Expires=\d+`), "Expires=TIME"},
+	{regexp.MustCompile(`Signature=[\w-]+`), "Signature=SIGNATURE"},
 	{regexp.MustCompile(`"eventId":"\d{56}"`), `"eventId":"ID"`},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)`), "TIME"},
 	{regexp.MustCompile(`\b(AKIA|ASIA|AIDA|AROA|ANPA)[A-Z2-7]{16,17}\b`), "$1"},

@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 //	Description=of all        its parameters, or its JSON
 //	< 200 ...                 the answer: status, kind of error, body
 //	< X-Amz-Function-Error: Unhandled
-//	= name member.member.0    keeps a member of the answer as a variable
+//	= name member.member.0    keeps a member of the answer as a variable; of an
+//	                          address, ${name.query} is what comes after "?"
 //
 // Other lines make what requests need (props_test.go). In answers, what differs
 // each time is written as ID, TIME, HEX, PEM, or as the variable that it is.
