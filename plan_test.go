@@ -149,7 +149,6 @@ func TestGuardsAreAPlace(t *testing.T) {
 	allowed := map[string]bool{
 		"api/operation.go": true, // the corridor itself
 		"api/mqtt.go":      true, // connections, whose rows are asked through their Guard
-		"api/lambda.go":    true, // whether Lambda could take the role: the service's question, not the caller's
 	}
 	for _, f := range files {
 		b, err := os.ReadFile(f)

@@ -101,3 +101,13 @@ func (n *spelled) of(row messageRow, p strait.Place, topic string) strait.ARN {
 func (m *MQTT) check(g *authz.Guard, row messageRow, name, trace string, traced bool, x policy.Context) error {
 	return g.Check(row.name, row.action, row.arn(m.Directory.Place(), name), trace, traced, x)
 }
+
+// mayPublish and mayReceive are asked for every message; they remember how the
+// topic is spelled as a resource.
+func (c *Connection) mayPublish(topic, trace string, traced bool) error {
+	return c.guard.Check(rowPublish.name, rowPublish.action, c.publishes.of(rowPublish, c.m.Directory.Place(), topic), trace, traced, nil)
+}
+
+func (c *Connection) mayReceive(topic, trace string, traced bool) error {
+	return c.guard.Check(rowReceive.name, rowReceive.action, c.receives.of(rowReceive, c.m.Directory.Place(), topic), trace, traced, nil)
+}

@@ -81,7 +81,7 @@ func (c *Connection) publish(ctx context.Context, m *broker.Message, later *brok
 	} else {
 		traced = c.first(topic)
 	}
-	if err := c.guard.Check(rowPublish.name, rowPublish.action, c.publishes.of(rowPublish, c.m.Directory.Place(), topic), trace, traced, nil); err != nil {
+	if err := c.mayPublish(topic, trace, traced); err != nil {
 		return nil, err
 	}
 	if m.Retain {
@@ -234,7 +234,7 @@ func (c *Connection) admit(m *broker.Message) bool {
 	if trace == "" {
 		trace = c.trace
 	}
-	err := c.guard.Check(rowReceive.name, rowReceive.action, c.receives.of(rowReceive, c.m.Directory.Place(), m.Topic), trace, m.Trace != "", nil)
+	err := c.mayReceive(m.Topic, trace, m.Trace != "")
 	if err != nil {
 		c.meter.count(didDeliver0+int(m.QoS&1), err)
 	}
