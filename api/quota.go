@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"strait"
+	"strait/shadow"
 )
 
 // AWS's rates, which hold when MQTT.Quotas says so.
@@ -49,13 +50,44 @@ const (
 	accountInbound    = 20_000 // messages published a second
 	accountOutbound   = 20_000 // messages delivered a second
 	accountRetained   = 500    // retained messages published a second
+
+	shadowRequests = 20 // of one shadow a second
 )
 
 // quotas are an account's.
 type quotas struct {
 	connects, subscribes, inbound, outbound, retained bucket
 
-	topics tally // retained messages: one a second for each topic
+	topics  tally // retained messages: one a second for each topic
+	shadows crowd // requests, by shadow
+}
+
+// A crowd has a bucket for each key. Like a tally it forgets all when it is full.
+type crowd struct {
+	mu sync.Mutex
+	of map[shadow.Name]*bucket
+}
+
+func (c *crowd) take(key shadow.Name, second float64, now time.Time) bool {
+	c.mu.Lock()
+	b := c.of[key]
+	if b == nil {
+		if c.of == nil || len(c.of) >= maxTally {
+			c.of = map[shadow.Name]*bucket{}
+		}
+		b = &bucket{}
+		c.of[key] = b
+	}
+	c.mu.Unlock()
+	return b.take(second, now)
+}
+
+// mayAsk refuses a request that exceeds the rate of its shadow.
+func (m *MQTT) mayAsk(n shadow.Name) error {
+	if !m.Quotas || m.quotas.shadows.take(n, shadowRequests, m.Now()) {
+		return nil
+	}
+	return strait.Errorf(strait.Limit, "rate", "the shadow gets more than %d requests a second", shadowRequests)
 }
 
 // A bucket holds what may be done at once, and fills as time goes by. A zero

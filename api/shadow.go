@@ -76,6 +76,9 @@ func (k dataDesk) deleteShadow(ctx context.Context, c Call, in *shadowInput) (*S
 // shadow does what was asked over HTTP. What was changed is told over MQTT as
 // if it had been asked there; a refusal, and what was only read, is not.
 func (m *MQTT) shadow(ctx context.Context, c Call, r shadow.Request) (*ShadowOutput, error) {
+	if err := m.mayAsk(r.Name); err != nil {
+		return nil, err
+	}
 	var waits waits
 	a, err := m.Shadows.Do(ctx, r, func(a shadow.Answer) {
 		if a.Err == nil && r.Op != shadow.Get {

@@ -122,8 +122,11 @@ func (m *MQTT) publish(ctx context.Context, msg *broker.Message, under *inFlight
 func (m *MQTT) ask(r shadow.Request, msg *broker.Message, under *inFlight) chan waits {
 	answered := make(chan waits, 1)
 	refuse := func(err error) chan waits {
-		answered <- m.tellShadow(r, shadow.Answer{Err: err, Time: m.Now()}, msg)
+		answered <- m.tellShadow(r, shadow.Answer{Err: err, Time: m.Now(), Token: shadow.TokenOf(r.Document)}, msg)
 		return answered
+	}
+	if err := m.mayAsk(r.Name); err != nil {
+		return refuse(err)
 	}
 	if under != nil && !under.begin(r.Name.Thing) {
 		return refuse(strait.Errorf(strait.Limit, "shadow requests", "Too many requests are in flight; at most %d of a thing on a connection", maxInFlight))

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
@@ -202,5 +204,42 @@ func TestShadowsAndRules(t *testing.T) {
 	h.publish("in/report", `{"v":1}`)
 	if got := h.object("again"); !strings.Contains(got, "republished 8 times") {
 		t.Errorf("a rule that answers a shadow with a request: %s", got)
+	}
+}
+
+// TestShadowRate: with AWS's limits a shadow takes twenty requests a second,
+// over HTTP and MQTT together; another shadow is another matter.
+func TestShadowRate(t *testing.T) {
+	begin := time.Now()
+	var moved atomic.Int64
+	y := raiseWith(t, func(c *server.Config) {
+		c.Limits, c.Now = "aws", func() time.Time { return begin.Add(time.Duration(moved.Load())) }
+	}, shadows)
+	moved.Store(int64(2 * time.Second))
+	d, g := y.desk(), y.connect("device00", paho.Connect{})
+	g.subscribe("$aws/things/device00/shadow/update/+")
+	for i := range 20 {
+		if status, body := d.ask("POST", "/things/device00/shadow", `{"state":{"reported":{"n":1}}}`); status != 200 {
+			t.Fatalf("request %d: %d %s", i, status, body)
+		}
+	}
+	if status, body := d.ask("GET", "/things/device00/shadow", ""); status != 429 || !strings.Contains(body, "more than 20 requests a second") {
+		t.Errorf("request 21: %d %s", status, body)
+	}
+	for range 20 {
+		if p := g.next(); !strings.HasSuffix(p.Topic, "/accepted") {
+			t.Fatalf("got %s %s", p.Topic, p.Payload)
+		}
+	}
+	if err := g.publish("$aws/things/device00/shadow/update", `{"state":{"reported":{"n":1}},"clientToken":"t"}`); err != nil {
+		t.Fatal(err)
+	}
+	g.wantNext("update/rejected", `{"code":429,"message":"the shadow gets more than 20 requests a second","clientToken":"t"}`)
+	if status, body := d.ask("POST", "/things/device00/shadow?name=other", `{"state":{"reported":{"n":1}}}`); status != 200 {
+		t.Errorf("another shadow: %d %s", status, body)
+	}
+	moved.Add(int64(60 * time.Millisecond))
+	if status, body := d.ask("GET", "/things/device00/shadow", ""); status != 200 {
+		t.Errorf("a twentieth of a second later: %d %s", status, body)
 	}
 }

@@ -45,6 +45,13 @@ type change struct {
 	desired, reported section
 }
 
+// TokenOf returns the client's token of a request that is refused before it is
+// looked at; "" when it has none.
+func TokenOf(request []byte) string {
+	token, _ := tokenOf(request)
+	return token
+}
+
 // tokenOf returns the client's token of a request, as far as it can be read,
 // and refuses one that is none.
 func tokenOf(request []byte) (string, error) {

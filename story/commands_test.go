@@ -18,7 +18,7 @@ import (
 
 // commands are the words that scripts use beyond testscript's own.
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"await": await, "until": until, "field": field, "profile": profile, "clock": move, "make": makeFile, "zip": zipFiles,
+	"await": await, "until": until, "field": field, "profile": profile, "clock": move, "make": makeFile, "zip": zipFiles, "blocks": blocks,
 }
 
 // patience bounds every wait for an event.
@@ -118,6 +118,24 @@ func move(ts *testscript.TestScript, neg bool, args []string) {
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	ts.Value(clockKey{}).(*clock).added.Store(int64(d))
+}
+
+// blocks FILE PAGE writes the shell blocks of a page of the documentation into
+// a file.
+func blocks(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: blocks FILE PAGE")
+	}
+	page, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(args[1])))
+	ts.Check(err)
+	var all []string
+	for _, m := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllSubmatch(page, -1) {
+		all = append(all, string(m[1]))
+	}
+	if len(all) == 0 {
+		ts.Fatalf("%s has no shell blocks", args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(all, "\n")), 0o600))
 }
 
 // make FILE BYTES makes a file of so many bytes that do not repeat themselves
