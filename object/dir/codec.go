@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -52,6 +53,9 @@ func (e *encoder) checksum(c object.Checksum) { e.string(c.Algorithm, c.Type, c.
 type decoder struct {
 	b   []byte
 	bad bool
+	// bare checks all but gives no strings and no maps: of a million records
+	// they are most of the work.
+	bare bool
 }
 
 // fail ends decoding; later reads give zero values.
@@ -116,11 +120,18 @@ func (d *decoder) time() time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-func (d *decoder) string() string {
+// bytes are not copied.
+func (d *decoder) bytes() (v []byte) {
 	n := d.count(1)
-	v := string(d.b[:n])
-	d.b = d.b[n:]
+	v, d.b = d.b[:n], d.b[n:]
 	return v
+}
+
+func (d *decoder) string() string {
+	if v := d.bytes(); !d.bare {
+		return string(v)
+	}
+	return ""
 }
 
 func (d *decoder) strings(vs ...*string) {
@@ -135,18 +146,21 @@ func (d *decoder) meta() (m object.Meta) {
 	if n == 0 {
 		return m
 	}
-	last := ""
+	var last []byte
 	for i := range n {
-		k, v := d.string(), d.string()
-		if i > 0 && k <= last {
+		k, v := d.bytes(), d.bytes()
+		if i > 0 && bytes.Compare(k, last) <= 0 {
 			d.fail()
 			return m
 		}
 		last = k
-		if tag, ok := strings.CutPrefix(k, tagMark); ok {
-			m.Tags = with(m.Tags, tag, v, n)
+		if d.bare {
+			continue
+		}
+		if tag, ok := strings.CutPrefix(string(k), tagMark); ok {
+			m.Tags = with(m.Tags, tag, string(v), n)
 		} else {
-			m.User = with(m.User, k, v, n)
+			m.User = with(m.User, string(k), string(v), n)
 		}
 	}
 	return m

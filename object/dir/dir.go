@@ -53,7 +53,7 @@ type Store struct {
 var _ object.Store = (*Store)(nil)
 
 // Open opens the store in path, which is made when missing. It reads every
-// record once, to know what each segment holds: about a second for a million
+// record once, to know what each segment holds: about two seconds for a million
 // objects. facts stays the caller's, to be closed after the Store. A path that
 // another process has open is refused.
 func Open(path string, facts state.Store, o Options) (_ *Store, err error) {

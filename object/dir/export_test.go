@@ -3,6 +3,7 @@ package dir
 import (
 	"context"
 	"os"
+	"slices"
 )
 
 // WithSync lets a test see, or fail, everything that is made durable; next is
@@ -34,6 +35,17 @@ func Recode(b []byte) (again []byte, ok bool) {
 		return encodeBucket(v), true
 	}
 	return nil, false
+}
+
+// SkimAgrees tells whether a record is skimmed as it is decoded: refused alike,
+// and with the same bytes named.
+func SkimAgrees(b []byte) bool {
+	m, err := decodeManifest(b)
+	k, err2 := skimManifest(b)
+	p, err3 := decodePart(b)
+	q, err4 := skimPart(b)
+	return (err == nil) == (err2 == nil) && (err3 == nil) == (err4 == nil) && m.version == k.version && m.size == k.size &&
+		slices.Equal(m.extents, k.extents) && slices.Equal(m.runs, k.runs) && p.seed == q.seed && p.size == q.size && slices.Equal(p.extents, q.extents)
 }
 
 // Sweep is what AbortOlder does besides.

@@ -23,7 +23,8 @@ func spoil(t *testing.T, facts state.Store, key string) {
 	}
 }
 
-// A record decodes to what encodes to the very same bytes, or not at all.
+// A record decodes to what encodes to the very same bytes, or not at all, and is
+// skimmed alike.
 func FuzzRecord(f *testing.F) {
 	for _, s := range records(f) {
 		f.Add(s)
@@ -32,6 +33,9 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if again, ok := dir.Recode(b); ok && !bytes.Equal(again, b) {
 			t.Errorf("%x decodes, and encodes as %x", b, again)
+		}
+		if !dir.SkimAgrees(b) {
+			t.Errorf("%x is not skimmed as it is decoded", b)
 		}
 	})
 }
@@ -78,6 +82,9 @@ func TestRecordsRecode(t *testing.T) {
 	for _, b := range all {
 		if again, ok := dir.Recode(b); !ok || !bytes.Equal(again, b) {
 			t.Errorf("%s decodes: %v, to %s", hex.EncodeToString(b), ok, hex.EncodeToString(again))
+		}
+		if !dir.SkimAgrees(b) {
+			t.Errorf("%x is not skimmed as it is decoded", b)
 		}
 		for n := range b {
 			if _, ok := dir.Recode(b[:n]); ok {

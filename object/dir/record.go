@@ -93,8 +93,13 @@ func (m *manifest) append(e *encoder) {
 	}
 }
 
-func decodeManifest(b []byte) (m manifest, err error) {
-	d := decoder{b: b}
+func decodeManifest(b []byte) (manifest, error) { return readManifest(decoder{b: b}) }
+
+// skimManifest checks a record as decodeManifest does, and gives what is no
+// string.
+func skimManifest(b []byte) (manifest, error) { return readManifest(decoder{b: b, bare: true}) }
+
+func readManifest(d decoder) (m manifest, err error) {
 	if d.byte() != kindManifest {
 		d.fail()
 	}
@@ -221,8 +226,12 @@ func (p *part) encode() []byte {
 	return e.b
 }
 
-func decodePart(b []byte) (p part, err error) {
-	d := decoder{b: b}
+func decodePart(b []byte) (part, error) { return readPart(decoder{b: b}) }
+
+// skimPart is to decodePart as skimManifest is to decodeManifest.
+func skimPart(b []byte) (part, error) { return readPart(decoder{b: b, bare: true}) }
+
+func readPart(d decoder) (p part, err error) {
 	if d.byte() != kindPart {
 		d.fail()
 	}

@@ -50,8 +50,8 @@ func (s *Store) takeStock(ctx context.Context) (*stock, error) {
 
 	// 1. Objects; those made of uploads are remembered for their parts.
 	made := map[id]manifest{}
-	err := s.each(ctx, objectPrefix, func(f state.Fact) error {
-		m, err := decodeManifest(f.Value)
+	err := s.eachAhead(ctx, objectPrefix, func(f state.Fact) error {
+		m, err := skimManifest(f.Value)
 		if err != nil {
 			unreadable(f)
 			return nil
@@ -81,9 +81,9 @@ func (s *Store) takeStock(ctx context.Context) (*stock, error) {
 	}
 
 	// 3. Parts of either.
-	err = s.each(ctx, partPrefix, func(f state.Fact) error {
+	err = s.eachAhead(ctx, partPrefix, func(f state.Fact) error {
 		v, number, ok := splitPartKey(f.Key)
-		p, err := decodePart(f.Value)
+		p, err := skimPart(f.Value)
 		if err != nil || !ok {
 			unreadable(f)
 			return nil
@@ -96,4 +96,40 @@ func (s *Store) takeStock(ctx context.Context) (*stock, error) {
 		return nil
 	})
 	return k, err
+}
+
+// eachAhead is each, but reads a page while fn is called for the one before it.
+// fn is called by the caller's goroutine.
+func (s *Store) eachAhead(ctx context.Context, prefix string, fn func(state.Fact) error) error {
+	const page = 1000
+	type answer struct {
+		facts []state.Fact
+		err   error
+	}
+	ask := func(after string) <-chan answer {
+		c := make(chan answer, 1)
+		go func() {
+			facts, err := s.facts.List(ctx, prefix, after, page)
+			c <- answer{facts, err}
+		}()
+		return c
+	}
+	for next := ask(""); next != nil; {
+		a := <-next
+		if a.err != nil {
+			return a.err
+		}
+		if next = nil; len(a.facts) == page {
+			next = ask(a.facts[page-1].Key)
+		}
+		for _, f := range a.facts {
+			if err := fn(f); err != nil {
+				if next != nil {
+					<-next // the store of facts may be closed after us
+				}
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -42,13 +42,13 @@ func (s *Store) sweep(ctx context.Context) (freed int64, err error) {
 		}
 	}
 	err = s.each(ctx, objectPrefix, func(f state.Fact) error {
-		m, err := decodeManifest(f.Value)
+		m, err := skimManifest(f.Value)
 		count(m.extents)
 		return err
 	})
 	if err == nil {
 		err = s.each(ctx, partPrefix, func(f state.Fact) error {
-			p, err := decodePart(f.Value)
+			p, err := skimPart(f.Value)
 			count(p.extents)
 			return err
 		})
