@@ -66,6 +66,7 @@ type Engine struct {
 	slots  chan struct{} // one for each round of invocations under way
 
 	batches batches
+	jobs    chan func() // of do
 
 	mu       sync.Mutex
 	closed   bool
@@ -100,7 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	cfg.MaxPendingBytes = cmp.Or(cfg.MaxPendingBytes, 64<<20)
 
 	// 2. What is stored.
-	e := &Engine{cfg: cfg, known: make(map[string]known), slots: make(chan struct{}, maxRounds)}
+	e := &Engine{cfg: cfg, known: make(map[string]known), slots: make(chan struct{}, maxRounds), jobs: make(chan func())}
 	e.stale.Store(true)
 	from, err := e.load(ctx)
 	if err != nil {

@@ -227,7 +227,7 @@ func (e *Engine) round(r *run, last bool) {
 	}
 	results := make([]error, len(r.entry.Pending))
 	done := make(chan struct{})
-	go func() {
+	e.do(func() {
 		defer close(done)
 		select {
 		case e.slots <- struct{}{}:
@@ -238,7 +238,7 @@ func (e *Engine) round(r *run, last bool) {
 				results[i] = e.ctx.Err()
 			}
 		}
-	}()
+	})
 	if !r.saved {
 		slow := time.NewTimer(grace)
 		select {
@@ -254,6 +254,36 @@ func (e *Engine) round(r *run, last bool) {
 	e.conclude(r, results, last)
 }
 
+// idleHand is how long a goroutine of do waits for more to do.
+const idleHand = 5 * time.Second
+
+// do runs fn in another goroutine, if there is one that has run others: what an
+// action leads to is deep, and its stack has grown already. Growing it anew for
+// each message was an eighth of what a message costs.
+func (e *Engine) do(fn func()) {
+	select {
+	case e.jobs <- fn:
+	default:
+		go e.hand(fn)
+	}
+}
+
+func (e *Engine) hand(fn func()) {
+	idle := time.NewTimer(idleHand)
+	defer idle.Stop()
+	for {
+		fn()
+		idle.Reset(idleHand)
+		select {
+		case fn = <-e.jobs:
+		case <-idle.C:
+			return
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
 // invoke fills results; it only reads r.
 func (e *Engine) invoke(r *run, results []error) {
 	rule, err := e.Get(r.entry.Rule)
@@ -265,6 +295,10 @@ func (e *Engine) invoke(r *run, results []error) {
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, invokeTimeout)
 	defer cancel()
+	if len(r.entry.Pending) == 1 { // most rules have one
+		results[0] = e.act(ctx, rule, r, r.entry.Pending[0])
+		return
+	}
 	var wg sync.WaitGroup
 	for i, a := range r.entry.Pending {
 		wg.Go(func() { results[i] = e.act(ctx, rule, r, a) })

@@ -171,21 +171,21 @@ func (a acting) Publish(ctx context.Context, topic string, payload []byte, qos b
 // ruleEvent writes down what became of a message at a rule.
 func (s *Server) ruleEvent(e rule.Event) {
 	s.meters.rule(string(e.Step))
-	what := fmt.Sprintf("rule %s: %s", e.Rule, e.Step)
+	var what string
 	broken := false
 	switch e.Step {
 	case rule.Matched, rule.Retrying:
 		return // the decision about the function follows, or another try
-	case rule.Invoked:
-		what = fmt.Sprintf("rule %s invoked %s", e.Rule, e.Function)
+	case rule.Invoked: // put together by hand, as it is for each message
+		what = "rule " + e.Rule + " invoked " + string(e.Function)
 	case rule.Done:
-		what = fmt.Sprintf("rule %s: %s is done", e.Rule, e.Action)
+		what = "rule " + e.Rule + ": " + e.Action + " is done"
 	case rule.Disabled:
 		what, broken = fmt.Sprintf("rule %s matches the topic %s but is disabled (iot enable-topic-rule --rule-name %s)", e.Rule, e.Topic, e.Rule), true
 	case rule.WhereFalse:
 		what = fmt.Sprintf("rule %s: its WHERE is false for this message", e.Rule)
 	default:
-		broken = true
+		what, broken = fmt.Sprintf("rule %s: %s", e.Rule, e.Step), true
 		if e.Err != nil {
 			what += ": " + e.Err.Error()
 		}
