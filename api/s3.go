@@ -230,7 +230,7 @@ func (k s3Desk) mayCreateBucket(_ context.Context, _ View, _ *Caller, in *create
 	}
 	switch {
 	case in.ACL != "" && in.ACL != "private" || len(in.Grants) > 0:
-		return nil, notOfferedHeader("x-amz-acl, x-amz-grant-*")
+		return nil, strait.Errorf(strait.Invalid, "bucket acl", "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")
 	case in.Lock:
 		return nil, notOfferedHeader("x-amz-bucket-object-lock-enabled")
 	case in.Ownership == "BucketOwnerPreferred" || in.Ownership == "ObjectWriter":

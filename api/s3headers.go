@@ -78,10 +78,9 @@ func (k s3Desk) offered(e extras) error {
 		return strait.Errorf(strait.Unsupported, "header", "Objects are not encrypted by this server; x-amz-server-side-encryption is accepted when its operator has said that the disk is (strait serve --encrypted-disk).")
 	case e.Encryption != "" && e.Encryption != aes256:
 		return notOfferedHeader("x-amz-server-side-encryption")
-	case e.ACL != "" && e.ACL != "private" && e.ACL != "bucket-owner-full-control":
-		return notOfferedHeader("x-amz-acl")
-	case len(e.Grants) > 0:
-		return notOfferedHeader("x-amz-grant-*")
+	case e.ACL != "" && e.ACL != "private" && e.ACL != "bucket-owner-full-control", len(e.Grants) > 0:
+		// What AWS says where the owner is enforced, as in every bucket here.
+		return strait.Errorf(strait.Invalid, "acl", "The bucket does not allow ACLs")
 	case len(e.Lock) > 0:
 		return notOfferedHeader("x-amz-object-lock-*")
 	case e.Redirect != "":
@@ -133,8 +132,8 @@ func making[In any](makes bool, asks asker[In]) asker[In] {
 // writeConditions reads the two conditions that a write may have.
 func writeConditions(ifMatch, ifNoneMatch string) (match string, none bool, err error) {
 	if ifNoneMatch != "" && (ifNoneMatch != "*" || ifMatch != "") {
-		err := strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented: for writes, If-None-Match takes only *, and not beside If-Match.")
-		err.Detail = map[string]string{"Header": "If-None-Match"}
+		err := strait.Errorf(strait.Unsupported, "header", "A header you provided implies functionality that is not implemented")
+		err.Detail = map[string]string{"Header": "If-None-Match", "additionalMessage": "For writes, If-None-Match takes only *, and not beside If-Match."}
 		return "", false, err
 	}
 	return strings.Trim(ifMatch, `"`), ifNoneMatch == "*", nil

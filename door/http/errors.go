@@ -220,7 +220,7 @@ var s3Codes = codes{
 		"body length": {"IncompleteBody", badRequest}, "chunk": {"IncompleteBody", badRequest}, "chunk size": {"InvalidChunkSizeError", badRequest},
 		"length required": {"MissingContentLength", noLength}, "trailer": {"MalformedTrailerError", badRequest}, "payload hash": {"XAmzContentSHA256Mismatch", badRequest}, "payload hash value": {"InvalidArgument", badRequest},
 		"range": {"InvalidRange", rangeInvalid}, "uri": {"InvalidURI", badRequest}, "policy document": {"MalformedPolicy", badRequest}, "tag": {"InvalidTag", badRequest},
-		"tag count": {"BadRequest", badRequest}, "form": {"MalformedPOSTRequest", badRequest}, "post policy": {"InvalidPolicyDocument", badRequest}, "request timeout": {"RequestTimeout", badRequest}, "two credentials": {"InvalidArgument", badRequest}, "location": {"IllegalLocationConstraintException", badRequest},
+		"tag count": {"BadRequest", badRequest}, "acl": {"AccessControlListNotSupported", badRequest}, "bucket acl": {"InvalidBucketAclWithObjectOwnership", badRequest}, "form": {"MalformedPOSTRequest", badRequest}, "post policy": {"InvalidPolicyDocument", badRequest}, "request timeout": {"RequestTimeout", badRequest}, "two credentials": {"InvalidArgument", badRequest}, "location": {"IllegalLocationConstraintException", badRequest},
 		"no location": {"InvalidLocationConstraint", badRequest}, "part range": {"InvalidPartNumber", rangeInvalid},
 	},
 	strait.Unauthenticated: {

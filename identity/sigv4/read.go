@@ -269,7 +269,7 @@ func (c *Claim) setDate(text string) error {
 		case c.s3 && c.Form == Query:
 			return unproven("query", `X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
 		case c.s3:
-			e := strait.Errorf(strait.Unauthenticated, "form", "X-Amz-Date must be formatted via ISO8601 Long format")
+			e := strait.Errorf(strait.Unauthenticated, "form", "X-Amz-Date must be formated via ISO8601 Long format")
 			e.Detail = map[string]string{"ArgumentName": "X-Amz-Date", "ArgumentValue": printable(text)}
 			return e
 		}
@@ -381,7 +381,7 @@ func ReadForm(fields map[string]string) (*Claim, error) {
 		return c, nil
 	}
 	if a := fields["x-amz-algorithm"]; a != algorithm {
-		e := strait.Errorf(strait.Unauthenticated, "form", "X-Amz-Algorithm only supports %q", algorithm)
+		e := strait.Errorf(strait.Unauthenticated, "form", "Only %s is supported", algorithm)
 		e.Detail = map[string]string{"ArgumentName": "x-amz-algorithm", "ArgumentValue": printable(a)}
 		return nil, e
 	}

@@ -207,7 +207,7 @@ func TestConfiguration(t *testing.T) {
 	}
 	// What would change the meaning of a write is refused, and writes nothing.
 	_, err = c.PutObject(h.ctx, &s3.PutObjectInput{Bucket: &b, Key: ptr("k"), Body: bytes.NewReader(nil), ACL: types.ObjectCannedACLPublicRead})
-	refused(t, "a public object", err, "NotImplemented", 501)
+	refused(t, "a public object", err, "AccessControlListNotSupported", 400)
 	_, err = c.PutObject(h.ctx, &s3.PutObjectInput{Bucket: &b, Key: ptr("k"), Body: bytes.NewReader(nil), ServerSideEncryption: types.ServerSideEncryptionAwsKms})
 	refused(t, "an object under KMS", err, "NotImplemented", 501)
 	_, err = c.HeadObject(h.ctx, &s3.HeadObjectInput{Bucket: &b, Key: ptr("k")})
