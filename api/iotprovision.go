@@ -90,7 +90,7 @@ func (k iotDesk) createTemplate(ctx context.Context, c Call, in *createTemplateI
 	}
 	t := identity.ProvisioningTemplate{Name: in.Name, Description: in.Description, Type: in.Type, Enabled: in.Enabled, Role: in.Role, Hook: h}
 	if err := taken(k.directory, c, in.Role); err != nil {
-		return nil, strait.Errorf(strait.Invalid, "request", "AWS IoT cannot assume the role %s: %s", in.Role, plainly(err))
+		return nil, strait.Errorf(strait.Invalid, "request", "The provisioning role cannot be assumed by AWS IoT: %s", plainly(err)) // Terraform waits for these words
 	}
 	made, err := k.directory.CreateTemplate(ctx, t, in.Body, tagsOf(in.Tags))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -190,8 +191,8 @@ func (in *putRuleInput) payload() (rulePayload, error) {
 
 // mayMakeRule: whoever makes a rule hands it the roles of its actions.
 func (k iotDesk) mayMakeRule(action strait.Action) func(context.Context, View, *Caller, *putRuleInput) ([]Ask, error) {
-	return func(_ context.Context, v View, _ *Caller, in *putRuleInput) ([]Ask, error) {
-		p, err := in.payload()
+	return func(_ context.Context, v View, c *Caller, in *putRuleInput) ([]Ask, error) {
+		roles, err := in.roles()
 		if err != nil {
 			return nil, err
 		}
@@ -199,21 +200,49 @@ func (k iotDesk) mayMakeRule(action strait.Action) func(context.Context, View, *
 		if err != nil {
 			return nil, err
 		}
-		asks := taggedAsk(action, v.Place().IoT(in.resource()), tags)
-		for _, a := range append(p.Actions, p.ErrorAction) {
-			for _, role := range a.roles() {
-				asks = append(asks, passRole(role, "iot.amazonaws.com"))
-			}
-		}
-		// Functions of the SQL, and of templates, take roles, too. What cannot
-		// be read has none, and is refused later.
-		if r, err := in.rule(); err == nil {
-			for _, role := range r.Roles() {
-				asks = append(asks, passRole(role, "iot.amazonaws.com"))
-			}
+		arn := v.Place().IoT(in.resource())
+		asks := taggedAsk(action, arn, tags)
+		for _, role := range roles {
+			asks = append(asks, passRole(role, "iot.amazonaws.com"), takes(v, "iot.amazonaws.com", role, arn, c.Trace))
 		}
 		return asks, nil
 	}
+}
+
+// roles returns what the rule's actions, the functions of its SQL and its
+// templates take. What cannot be read has none, and is refused later.
+func (in *putRuleInput) roles() ([]strait.ARN, error) {
+	p, err := in.payload()
+	if err != nil {
+		return nil, err
+	}
+	var out []strait.ARN
+	for _, a := range append(p.Actions, p.ErrorAction) {
+		out = append(out, a.roles()...)
+	}
+	if r, err := in.rule(); err == nil {
+		out = append(out, r.Roles()...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// checkRoles: IoT must be able to take every role of a rule, as AWS has it
+// when the rule is made.
+func (k iotDesk) checkRoles(c Call, in *putRuleInput, r rule.Rule) error {
+	if err := k.rules.Judge(r); err != nil {
+		return err
+	}
+	roles, err := in.roles()
+	if err != nil {
+		return err
+	}
+	for _, role := range roles {
+		if err := taken(k.directory, c, role); err != nil {
+			return strait.Errorf(strait.Invalid, "request", "iot.amazonaws.com is unable to perform: sts:AssumeRole on resource: %s (%s)", role, plainly(err))
+		}
+	}
+	return nil
 }
 
 func (in *putRuleInput) rule() (rule.Rule, error) {
@@ -239,7 +268,7 @@ func (in *putRuleInput) rule() (rule.Rule, error) {
 	return r, nil
 }
 
-func (k iotDesk) createRule(ctx context.Context, _ Call, in *putRuleInput) (*Nothing, error) {
+func (k iotDesk) createRule(ctx context.Context, c Call, in *putRuleInput) (*Nothing, error) {
 	r, err := in.rule()
 	if err != nil {
 		return nil, err
@@ -249,6 +278,9 @@ func (k iotDesk) createRule(ctx context.Context, _ Call, in *putRuleInput) (*Not
 		return nil, err
 	}
 	if err := identity.CheckTags(tagsOf(tags)); err != nil {
+		return nil, err
+	}
+	if err := k.checkRoles(c, in, r); err != nil {
 		return nil, err
 	}
 	if err := k.rules.Create(ctx, r); err != nil {
@@ -274,9 +306,12 @@ func headerTags(s string) ([]tag, error) {
 	return out, nil
 }
 
-func (k iotDesk) replaceRule(ctx context.Context, _ Call, in *putRuleInput) (*Nothing, error) {
+func (k iotDesk) replaceRule(ctx context.Context, c Call, in *putRuleInput) (*Nothing, error) {
 	r, err := in.rule()
 	if err != nil {
+		return nil, err
+	}
+	if err := k.checkRoles(c, in, r); err != nil {
 		return nil, err
 	}
 	return nil, k.rules.Replace(ctx, r)

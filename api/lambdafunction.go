@@ -36,6 +36,10 @@ func (in *createFunctionInput) check() error {
 	switch {
 	case in.PackageType != "" && in.PackageType != "Zip" || in.Code.ImageUri != "":
 		return strait.Errorf(strait.Unsupported, "parameter", "Functions from container images are not offered here; use a zip.")
+	case in.PublishTo != "":
+		return strait.Errorf(strait.Unsupported, "parameter", "PublishTo is not offered here.")
+	case in.Code.Key != "":
+		return strait.Errorf(strait.Unsupported, "parameter", "A key of its own (SourceKMSKeyArn) is not offered here.")
 	case in.Code.Version != "":
 		return strait.Errorf(strait.Unsupported, "parameter", "Buckets have no versions here (S3ObjectVersion).")
 	case (in.Code.S3Bucket == "") != (in.Code.S3Key == ""), in.Code.fromS3() && len(in.Code.ZipFile) > 0:
@@ -71,8 +75,12 @@ func (k lambdaDesk) createFunction(ctx context.Context, c Call, in *createFuncti
 	if err != nil {
 		return nil, err
 	}
+	arch, err := architecture(in.Architectures)
+	if err != nil {
+		return nil, err
+	}
 	f, err := k.engine.Create(ctx, function.Function{
-		Name: t.name, Role: in.Role, Runtime: in.Runtime, Handler: in.Handler, Description: in.Description,
+		Name: t.name, Architecture: arch, Role: in.Role, Runtime: in.Runtime, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment.Variables, Tags: in.Tags, DeadLetter: dead,
 	}, code)
 	if err != nil {
@@ -209,10 +217,12 @@ func (k lambdaDesk) getConfiguration(ctx context.Context, _ Call, in *functionIn
 
 type updateCodeInput struct {
 	functionCode
-	Publish      bool
-	DryRun       bool
-	RevisionId   string
-	FunctionName string `aws:"path,FunctionName" json:"-"`
+	Architectures []string
+	Publish       bool
+	PublishTo     string
+	DryRun        bool
+	RevisionId    string
+	FunctionName  string `aws:"path,FunctionName" json:"-"`
 }
 
 func (in *updateCodeInput) function() (string, string) { return in.FunctionName, "" }
@@ -227,8 +237,12 @@ func (k lambdaDesk) mayUpdateCode(_ context.Context, v View, _ *Caller, in *upda
 }
 
 func (k lambdaDesk) updateCode(ctx context.Context, _ Call, in *updateCodeInput) (*functionConfiguration, error) {
-	check := createFunctionInput{Code: in.functionCode}
+	check := createFunctionInput{Code: in.functionCode, PublishTo: in.PublishTo}
 	if err := check.check(); err != nil {
+		return nil, err
+	}
+	arch, err := architecture(in.Architectures)
+	if err != nil {
 		return nil, err
 	}
 	f, _, err := k.find(ctx, in)
@@ -242,7 +256,7 @@ func (k lambdaDesk) updateCode(ctx context.Context, _ Call, in *updateCodeInput)
 	if in.DryRun {
 		return configuration(f, ""), function.CheckCode(code)
 	}
-	if f, err = k.engine.UpdateCode(ctx, f.Name, in.RevisionId, code); err != nil {
+	if f, err = k.engine.UpdateCode(ctx, f.Name, in.RevisionId, arch, code); err != nil {
 		return nil, err
 	}
 	if in.Publish {

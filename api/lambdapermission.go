@@ -35,6 +35,7 @@ type addPermissionInput struct {
 	EventSourceToken    string
 	PrincipalOrgID      string
 	FunctionUrlAuthType string
+	ViaURL              bool `json:"InvokedViaFunctionUrl"`
 }
 
 func (in *addPermissionInput) function() (string, string) { return in.FunctionName, in.Qualifier }
@@ -84,8 +85,8 @@ var (
 
 func (in *addPermissionInput) statement(arn strait.ARN) (permission, error) {
 	s := permission{Sid: in.StatementId, Effect: "Allow", Action: in.Action, Resource: arn}
-	if in.EventSourceToken != "" || in.PrincipalOrgID != "" || in.FunctionUrlAuthType != "" {
-		return s, strait.Errorf(strait.Unsupported, "parameter", "EventSourceToken, PrincipalOrgID and FunctionUrlAuthType are not offered here.")
+	if in.EventSourceToken != "" || in.PrincipalOrgID != "" || in.FunctionUrlAuthType != "" || in.ViaURL {
+		return s, strait.Errorf(strait.Unsupported, "parameter", "EventSourceToken, PrincipalOrgID, FunctionUrlAuthType and InvokedViaFunctionUrl are not offered here.")
 	}
 	for _, m := range []struct {
 		at, value string

@@ -28,6 +28,7 @@ type functionCode struct {
 	S3Key    string
 	Version  string `json:"S3ObjectVersion"`
 	ImageUri string
+	Key      string `json:"SourceKMSKeyArn"`
 }
 
 func (c *functionCode) fromS3() bool { return c.S3Bucket != "" || c.S3Key != "" }
@@ -132,8 +133,20 @@ type createFunctionInput struct {
 	Layers           []string
 	Tags             map[string]string
 	Publish          bool
+	PublishTo        string
 	DeadLetterConfig *deadLetterConfig
 	unoffered
+}
+
+// architecture is the one of a list, "" for none.
+func architecture(list []string) (string, error) {
+	switch len(list) {
+	case 0:
+		return "", nil
+	case 1:
+		return list[0], nil
+	}
+	return "", strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value '%d architectures' at 'architectures' failed to satisfy constraint: Member must have length less than or equal to 1", len(list))
 }
 
 type functionConfiguration struct {
@@ -175,6 +188,9 @@ func configuration(f function.Function, qualifier string) *functionConfiguration
 	}
 	if f.Version != "" {
 		c.Version = f.Version
+	}
+	if f.Architecture != "" {
+		c.Architectures = []string{f.Architecture}
 	}
 	if qualifier != "" {
 		c.FunctionArn += strait.ARN(":" + qualifier)

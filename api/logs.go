@@ -106,10 +106,18 @@ func (k logsDesk) deleteGroup(ctx context.Context, _ Call, in *logGroupInput) (*
 }
 
 type describeGroupsInput struct {
-	Prefix  string `json:"logGroupNamePrefix"`
-	Pattern string `json:"logGroupNamePattern"`
-	Token   string `json:"nextToken"`
-	Limit   *int   `json:"limit"`
+	Prefix      string   `json:"logGroupNamePrefix"`
+	Pattern     string   `json:"logGroupNamePattern"`
+	Identifiers []string `json:"logGroupIdentifiers"`
+	Class       string   `json:"logGroupClass"`
+	Token       string   `json:"nextToken"`
+	Limit       *int     `json:"limit"`
+}
+
+// drop tells whether the request asks for other groups than g.
+func (in *describeGroupsInput) drop(g logs.Group) bool {
+	return in.Class != "" && in.Class != "STANDARD" ||
+		len(in.Identifiers) > 0 && !slices.ContainsFunc(in.Identifiers, func(id string) bool { return groupOf("", id) == g.Name })
 }
 
 func (k logsDesk) mayDescribe(_ context.Context, v View, _ *Caller, in *describeGroupsInput) ([]Ask, error) {
@@ -140,6 +148,7 @@ func (k logsDesk) describeGroups(_ context.Context, _ Call, in *describeGroupsIn
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, in.drop)
 	some, token, err := logPage(all, func(g logs.Group) string { return g.Name }, in.Token, in.Limit)
 	if err != nil {
 		return nil, err

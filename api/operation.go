@@ -210,6 +210,9 @@ type Payload struct {
 	Trailer func() map[string]string // trailing headers, after io.EOF
 }
 
+// Input returns an empty input of o, for those who look at its shape.
+func (o *Operation) Input() any { return o.in() }
+
 // Reads tells whether the input of o has a member for the query key.
 func (o *Operation) Reads(key string) bool {
 	t := reflect.TypeOf(o.in()).Elem()

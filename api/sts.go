@@ -72,6 +72,7 @@ type AssumeRoleInput struct {
 	SourceIdentity    string
 	SerialNumber      string
 	TokenCode         string
+	ProvidedContexts  []struct{ ProviderArn, ContextAssertion string }
 }
 
 type credentialsOutput struct {
@@ -128,6 +129,9 @@ func (in *AssumeRoleInput) check() error {
 	}
 	if in.SerialNumber != "" || in.TokenCode != "" {
 		return strait.Errorf(strait.Unsupported, "parameter", "MFA (SerialNumber, TokenCode) is not offered here.")
+	}
+	if len(in.ProvidedContexts) > 0 {
+		return strait.Errorf(strait.Unsupported, "parameter", "Trusted context assertions (ProvidedContexts) are not offered here.")
 	}
 	if in.Policy != "" && !policyTextRE.MatchString(in.Policy) {
 		return constraint("...", "policy", `Member must satisfy regular expression pattern: [\u0009\u000A\u000D\u0020-\u00FF]+`)

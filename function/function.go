@@ -11,14 +11,17 @@ import (
 
 // A Function is the configuration of one function.
 type Function struct {
-	Name        string     // 1 to 64 of [a-zA-Z0-9_-]
-	ARN         strait.ARN // set by Create
-	Role        strait.ARN // the execution role
-	Runtime     string     // "provided.al2023", "provided.al2", "python3.N", "nodejsN.x"
-	Handler     string     // "module.function"; opaque for provided.*
-	Description string     // at most 256 bytes
-	Timeout     int        // seconds, 1 to 900; 0 on Create means 3
-	MemorySize  int        // MB, 128 to 10240; 0 on Create means 128
+	Name    string     // 1 to 64 of [a-zA-Z0-9_-]
+	ARN     strait.ARN // set by Create
+	Role    strait.ARN // the execution role
+	Runtime string     // "provided.al2023", "provided.al2", "python3.N", "nodejsN.x"
+	Handler string     // "module.function"; opaque for provided.*
+	// Architecture is what the code was made for, "x86_64" or "arm64"; "" was
+	// not said. Code of provided.* must be this machine's.
+	Architecture string `json:",omitempty"`
+	Description  string // at most 256 bytes
+	Timeout      int    // seconds, 1 to 900; 0 on Create means 3
+	MemorySize   int    // MB, 128 to 10240; 0 on Create means 128
 	// Environment holds the customer's variables, 4 KB in all, no reserved names.
 	Environment map[string]string
 	CodeSHA256  string // base64 of the SHA-256 of the zip

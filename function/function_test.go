@@ -415,7 +415,7 @@ func TestManage(t *testing.T) {
 			t.Errorf("create with a bad %s: got %v, want Invalid %s", what, err, what)
 		}
 	}
-	g, err := h.UpdateCode(ctx, "a", "", zipOf(t, file{"index.py", 0o644, "x = 1"}))
+	g, err := h.UpdateCode(ctx, "a", "", "", zipOf(t, file{"index.py", 0o644, "x = 1"}))
 	if err != nil || g.CodeSHA256 == f.CodeSHA256 || g.Revision == f.Revision {
 		t.Errorf("update code: got %+v, %v", g, err)
 	}

@@ -145,10 +145,18 @@ func (e *Engine) Code(ctx context.Context, name, qualifier string) ([]byte, erro
 	return data, nil
 }
 
-// UpdateCode replaces the zip. With a revision that is not "" and not the
+// UpdateCode replaces the zip, and the architecture unless it is "". With a revision that is not "" and not the
 // function's own it fails with Precondition "revision".
-func (e *Engine) UpdateCode(ctx context.Context, name, revision string, code []byte) (Function, error) {
-	return e.update(ctx, name, revision, func(f *Function) error { return e.keepCode(f, code) })
+func (e *Engine) UpdateCode(ctx context.Context, name, revision, architecture string, code []byte) (Function, error) {
+	return e.update(ctx, name, revision, func(f *Function) error {
+		if architecture != "" {
+			f.Architecture = architecture
+			if err := f.check(); err != nil {
+				return err
+			}
+		}
+		return e.keepCode(f, code)
+	})
 }
 
 // UpdateConfig lets change alter the configuration (role, runtime, handler,

@@ -2,6 +2,7 @@ package function
 
 import (
 	"regexp"
+	"runtime"
 	"strings"
 
 	"strait"
@@ -34,6 +35,10 @@ func (f *Function) check() error {
 		return strait.Errorf(strait.Invalid, "role", "%.100q is not the ARN of a role", string(f.Role))
 	case !handlerName.MatchString(f.Handler) && !(f.Handler == "" && isProvided(f.Runtime)):
 		return strait.Errorf(strait.Invalid, "handler", "a handler is 1 to 128 characters without spaces, such as index.handler")
+	case f.Architecture != "" && f.Architecture != "x86_64" && f.Architecture != "arm64":
+		return strait.Errorf(strait.Invalid, "architecture", "the architecture %.20q is none: it is x86_64 or arm64", f.Architecture)
+	case isProvided(f.Runtime) && f.Architecture != "" && f.Architecture != machine():
+		return strait.Errorf(strait.Invalid, "architecture", "functions run on this machine, which is %s and not %s", machine(), f.Architecture)
 	case f.Timeout < 1 || f.Timeout > 900:
 		return strait.Errorf(strait.Invalid, "timeout", "the timeout is 1 to 900 seconds, not %d", f.Timeout)
 	case f.MemorySize < 128 || f.MemorySize > 10240:
@@ -46,6 +51,14 @@ func (f *Function) check() error {
 		return strait.Errorf(strait.Invalid, "tags", "a function has at most 50 tags")
 	}
 	return checkVariables(f.Environment)
+}
+
+// machine is this machine's architecture as functions name it.
+func machine() string {
+	if runtime.GOARCH == "amd64" {
+		return "x86_64"
+	}
+	return runtime.GOARCH
 }
 
 func checkVariables(vars map[string]string) error {

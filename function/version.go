@@ -35,7 +35,11 @@ func (f *Function) version() string {
 
 // digest tells two states of a function apart, as far as versions keep them.
 func (f *Function) digest() string {
-	data, _ := json.Marshal([]any{f.Role, f.Runtime, f.Handler, f.Description, f.Timeout, f.MemorySize, f.Environment, f.DeadLetter, f.CodeSHA256}) // cannot fail
+	kept := []any{f.Role, f.Runtime, f.Handler, f.Description, f.Timeout, f.MemorySize, f.Environment, f.DeadLetter, f.CodeSHA256}
+	if f.Architecture != "" {
+		kept = append(kept, f.Architecture)
+	}
+	data, _ := json.Marshal(kept) // cannot fail
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:16])
 }

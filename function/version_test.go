@@ -53,7 +53,7 @@ func TestVersions(t *testing.T) {
 	fn(h.UpdateConfig(ctx, "f", "", func(f *function.Function) { f.Environment = map[string]string{"AN": "2"} }))
 	fn(h.UpdateConfig(ctx, "f", "", func(f *function.Function) { f.Tags = map[string]string{"a": "b"} }))
 	v2 := fn(h.Publish(ctx, "f", "", "", ""))
-	fn(h.UpdateCode(ctx, "f", "", zipOf(t, file{"bootstrap", 0o755, "#!/bin/sh\nexit 3\n"})))
+	fn(h.UpdateCode(ctx, "f", "", "", zipOf(t, file{"bootstrap", 0o755, "#!/bin/sh\nexit 3\n"})))
 
 	// Each version runs as it was, beside the others, and an alias as its version.
 	alias := must[function.Alias](t)

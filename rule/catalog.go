@@ -57,6 +57,13 @@ func (e *Engine) Create(ctx context.Context, r Rule) error {
 	return err
 }
 
+// Judge refuses what Create and Replace refuse of a rule, and makes nothing.
+func (e *Engine) Judge(r Rule) error {
+	r = r.clone()
+	_, err := e.check(&r)
+	return err
+}
+
 // check is Rule.check, and refuses what nobody here would carry out.
 func (e *Engine) check(r *Rule) (*program, error) {
 	made, err := r.check(e.cfg.Place)

@@ -132,7 +132,7 @@ func TestRuleActions(t *testing.T) {
 	iotARN := "arn:aws:iot:ap-northeast-1:" + ruleAccount + ":topic/"
 	speak := h.role("speak", "iot.amazonaws.com", "iot:Publish", iotARN+"out/*")
 	store := h.role("store", "iot.amazonaws.com", "s3:PutObject", "arn:aws:s3:::results/*")
-	others := h.role("others", "lambda.amazonaws.com", "iot:Publish", iotARN+"*")
+	others := h.role("others", "iot.amazonaws.com", "iot:Publish", iotARN+"*")
 	republish := func(role *string, topic string) types.Action {
 		return types.Action{Republish: &types.RepublishAction{RoleArn: role, Topic: &topic, Qos: aws.Int32(1)}}
 	}
@@ -169,10 +169,13 @@ func TestRuleActions(t *testing.T) {
 		t.Errorf("bytes: got %q", got)
 	}
 
-	// A role that does not allow it, and one that does not trust the service.
+	// A role that does not allow it, and one that trusts the service no more.
 	onError := keep("failed/${topic(2)}.json")
 	h.rule("forbidden", "SELECT * FROM 'in/forbidden'", republish(speak, "elsewhere"), &onError)
 	h.rule("untrusting", "SELECT * FROM 'in/untrusting'", republish(others, "out/x"), &onError)
+	_, err := h.admin.IAM.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String("others"), PolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)})
+	h.must(err)
 	for topic, says := range map[string]string{"forbidden": "iot:Publish", "untrusting": "sts:AssumeRole"} {
 		h.publish("in/"+topic, `{}`)
 		got := h.object("failed/" + topic + ".json")

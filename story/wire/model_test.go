@@ -41,6 +41,7 @@ type model struct {
 		HTTP struct {
 			Code int `json:"responseCode"`
 		}
+		Input  *member
 		Output *member
 		Errors []member
 	}

@@ -242,6 +242,9 @@ func (k *talk) ask(lines []string) string {
 		k.t.Fatalf("%s: %v", lines[0], err)
 	}
 	k.last = a.doc
+	if problem := a.labelled(k.service.Protocol); problem != "" {
+		k.t.Errorf("%s: %s", lines[0], problem)
+	}
 	o := operation(k.service, lines)
 	if k.models != nil && o != nil {
 		for _, problem := range k.models.judge(k.service, o.Name, a) {
@@ -280,6 +283,19 @@ func (a *answer) read() (err error) {
 		}
 	}
 	return nil
+}
+
+// labelled returns what is wrong with the headers that every answer has.
+func (a *answer) labelled(protocol string) string {
+	want := map[string]string{"query": "text/xml", "json-1.1": "application/x-amz-json-1.1", "rest-json": "application/json"}[protocol]
+	t := a.header.Get("Content-Type")
+	switch {
+	case a.header.Get("X-Amzn-RequestId") == "":
+		return "the answer has no id"
+	case len(a.body) > 0 && t != want && t != "application/zip":
+		return "the answer is of the type " + t
+	}
+	return ""
 }
 
 // headers are those that answers tell something with.
