@@ -337,7 +337,7 @@ func (e *Engine) follow(from state.Revision) {
 			e.change.Lock()
 			e.learn(name, c.Revision, d)
 			if c.Deleted {
-				e.forgetName(name)
+				e.forgetName(name, c.Revision)
 			}
 			e.change.Unlock()
 		}
@@ -363,12 +363,13 @@ func (e *Engine) learn(name string, revision state.Revision, d *definition) {
 	e.stale.Store(true)
 }
 
-// forgetName drops what is known of a name that was deleted: nothing older can
-// come any more.
-func (e *Engine) forgetName(name string) {
+// forgetName drops what is known of a name that was deleted at revision:
+// nothing older can come any more. A later deletion is still needed, for what
+// was made in between comes first.
+func (e *Engine) forgetName(name string, revision state.Revision) {
 	e.learning.Lock()
 	defer e.learning.Unlock()
-	if e.known[name].def == nil {
+	if k := e.known[name]; k.def == nil && k.revision <= revision {
 		delete(e.known, name)
 	}
 }
