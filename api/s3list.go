@@ -118,17 +118,17 @@ func pageSize(n *int, name string) (int, error) {
 }
 
 // entries are those of a page, as both listings of objects have them.
-func (k s3Desk) entries(page object.Page, enc func(string) string, owned bool) (contents []contentXML, prefixes []prefixXML) {
+func (k s3Desk) entries(l listed, owned bool) (contents []contentXML, prefixes []prefixXML) {
 	var own *owner
 	if owned {
 		w := k.owner()
 		own = &w
 	}
-	for _, o := range page.Objects {
-		contents = append(contents, contentXML{Key: enc(o.Key), LastModified: MilliStamp(o.Modified), ETag: `"` + o.ETag + `"`, Size: o.Size, StorageClass: "STANDARD",
+	for _, o := range l.Objects {
+		contents = append(contents, contentXML{Key: l.enc(o.Key), LastModified: MilliStamp(o.Modified), ETag: `"` + o.ETag + `"`, Size: o.Size, StorageClass: "STANDARD",
 			ChecksumAlgorithm: o.Checksum.Algorithm, ChecksumType: o.Checksum.Type, Owner: own})
 	}
-	return contents, prefixesOf(page.Prefixes, enc)
+	return contents, prefixesOf(l.Prefixes, l.enc)
 }
 
 func prefixesOf(ps []string, enc func(string) string) (out []prefixXML) {
@@ -138,15 +138,32 @@ func prefixesOf(ps []string, enc func(string) string) (out []prefixXML) {
 	return out
 }
 
+// A listed page, as the three listings of objects have it.
+type listed struct {
+	object.Page
+	limit             int
+	enc               func(string) string
+	prefix, delimiter string // encoded
+}
+
+// list reads one page of what in asks for, behind after.
+func (k s3Desk) list(ctx context.Context, in *listObjectsInput, after string) (l listed, err error) {
+	if l.enc, err = urlEncoded(in.EncodingType); err != nil {
+		return l, err
+	}
+	if l.limit, err = pageSize(in.MaxKeys, "max-keys"); err != nil {
+		return l, err
+	}
+	l.prefix, l.delimiter = l.enc(deref(in.Prefix)), l.enc(deref(in.Delimiter))
+	if l.limit == 0 { // nothing of a bucket that must be there
+		_, err = k.store.Bucket(ctx, in.Bucket)
+		return l, err
+	}
+	l.Page, err = k.store.List(ctx, in.Bucket, object.Query{Prefix: deref(in.Prefix), Delimiter: deref(in.Delimiter), After: after, Limit: l.limit})
+	return l, err
+}
+
 func (k s3Desk) listObjects(ctx context.Context, _ Call, in *listObjectsInput) (*document[listBucketResult], error) {
-	enc, err := urlEncoded(in.EncodingType)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := pageSize(in.MaxKeys, "max-keys")
-	if err != nil {
-		return nil, err
-	}
 	after := in.StartAfter
 	if in.Token != "" {
 		b, err := base64.URLEncoding.DecodeString(in.Token)
@@ -155,18 +172,18 @@ func (k s3Desk) listObjects(ctx context.Context, _ Call, in *listObjectsInput) (
 		}
 		after = string(b)
 	}
-	out := listBucketResult{
-		Name: in.Bucket, Prefix: enc(deref(in.Prefix)), Delimiter: enc(deref(in.Delimiter)), MaxKeys: limit,
-		EncodingType: in.EncodingType, ContinuationToken: in.Token, StartAfter: enc(in.StartAfter),
-	}
-	page, err := k.page(ctx, in.Bucket, object.Query{Prefix: deref(in.Prefix), Delimiter: deref(in.Delimiter), After: after, Limit: limit})
+	l, err := k.list(ctx, in, after)
 	if err != nil {
 		return nil, err
 	}
-	out.Contents, out.CommonPrefixes = k.entries(page, enc, in.FetchOwner)
-	out.KeyCount, out.IsTruncated = len(out.Contents)+len(out.CommonPrefixes), page.Truncated
-	if page.Truncated {
-		out.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(page.Next))
+	out := listBucketResult{
+		Name: in.Bucket, Prefix: l.prefix, Delimiter: l.delimiter, MaxKeys: l.limit, EncodingType: in.EncodingType,
+		ContinuationToken: in.Token, StartAfter: l.enc(in.StartAfter), IsTruncated: l.Truncated,
+	}
+	out.Contents, out.CommonPrefixes = k.entries(l, in.FetchOwner)
+	out.KeyCount = len(out.Contents) + len(out.CommonPrefixes)
+	if l.Truncated {
+		out.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(l.Next))
 	}
 	return xmlOf(out), nil
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"strait"
-	"strait/object"
 )
 
 // This file holds the two older listings, ListObjects and ListObjectVersions.
@@ -22,7 +21,11 @@ type listObjectsOldInput struct {
 }
 
 func (k s3Desk) mayListOld(ctx context.Context, v View, c *Caller, in *listObjectsOldInput) ([]Ask, error) {
-	return k.mayList(ctx, v, c, &listObjectsInput{Bucket: in.Bucket, Prefix: in.Prefix, Delimiter: in.Delimiter, MaxKeys: in.MaxKeys})
+	return k.mayList(ctx, v, c, in.asNew())
+}
+
+func (in *listObjectsOldInput) asNew() *listObjectsInput {
+	return &listObjectsInput{Bucket: in.Bucket, Prefix: in.Prefix, Delimiter: in.Delimiter, MaxKeys: in.MaxKeys, EncodingType: in.EncodingType}
 }
 
 type listBucketOldResult struct {
@@ -40,37 +43,18 @@ type listBucketOldResult struct {
 }
 
 func (k s3Desk) listObjectsOld(ctx context.Context, _ Call, in *listObjectsOldInput) (*document[listBucketOldResult], error) {
-	enc, err := urlEncoded(in.EncodingType)
+	l, err := k.list(ctx, in.asNew(), in.Marker)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := pageSize(in.MaxKeys, "max-keys")
-	if err != nil {
-		return nil, err
-	}
-	prefix, delimiter := deref(in.Prefix), deref(in.Delimiter)
-	out := listBucketOldResult{Name: in.Bucket, Prefix: enc(prefix), Marker: enc(in.Marker), Delimiter: enc(delimiter), MaxKeys: limit, EncodingType: in.EncodingType}
-	page, err := k.page(ctx, in.Bucket, object.Query{Prefix: prefix, Delimiter: delimiter, After: in.Marker, Limit: limit})
-	if err != nil {
-		return nil, err
-	}
-	out.Contents, out.CommonPrefixes = k.entries(page, enc, true)
-	out.IsTruncated = page.Truncated
+	out := listBucketOldResult{Name: in.Bucket, Prefix: l.prefix, Marker: l.enc(in.Marker), Delimiter: l.delimiter, MaxKeys: l.limit, EncodingType: in.EncodingType, IsTruncated: l.Truncated}
+	out.Contents, out.CommonPrefixes = k.entries(l, true)
 	// AWS tells it only with a delimiter; without one it is the last key, and
 	// clients take that.
-	if page.Truncated && delimiter != "" {
-		out.NextMarker = enc(page.Next)
+	if l.Truncated && l.delimiter != "" {
+		out.NextMarker = l.enc(l.Next)
 	}
 	return xmlOf(out), nil
-}
-
-// page lists, and lists nothing of an existing bucket when nothing is wanted.
-func (k s3Desk) page(ctx context.Context, bucket string, q object.Query) (object.Page, error) {
-	if q.Limit == 0 {
-		_, err := k.store.Bucket(ctx, bucket)
-		return object.Page{}, err
-	}
-	return k.store.List(ctx, bucket, q)
 }
 
 type listVersionsInput struct {
@@ -85,11 +69,15 @@ type listVersionsInput struct {
 }
 
 func (k s3Desk) mayListVersions(ctx context.Context, v View, c *Caller, in *listVersionsInput) ([]Ask, error) {
-	asks, err := k.mayList(ctx, v, c, &listObjectsInput{Bucket: in.Bucket, Prefix: in.Prefix, Delimiter: in.Delimiter, MaxKeys: in.MaxKeys})
+	asks, err := k.mayList(ctx, v, c, in.asNew())
 	for i := range asks {
 		asks[i].Action = "s3:ListBucketVersions"
 	}
 	return asks, err
+}
+
+func (in *listVersionsInput) asNew() *listObjectsInput {
+	return &listObjectsInput{Bucket: in.Bucket, Prefix: in.Prefix, Delimiter: in.Delimiter, MaxKeys: in.MaxKeys, EncodingType: in.EncodingType}
 }
 
 type listVersionsResult struct {
@@ -122,31 +110,22 @@ type versionXML struct {
 // listVersions: every object is the only, unnumbered version of its key, as in
 // a bucket of AWS that never had versioning.
 func (k s3Desk) listVersions(ctx context.Context, _ Call, in *listVersionsInput) (*document[listVersionsResult], error) {
-	enc, err := urlEncoded(in.EncodingType)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := pageSize(in.MaxKeys, "max-keys")
-	if err != nil {
-		return nil, err
-	}
 	if in.IDMarker != "" && in.KeyMarker == "" {
 		return nil, strait.Errorf(strait.Invalid, "argument", "A version-id marker cannot be specified without a key marker.")
 	}
-	prefix, delimiter := deref(in.Prefix), deref(in.Delimiter)
-	out := listVersionsResult{Name: in.Bucket, Prefix: enc(prefix), KeyMarker: enc(in.KeyMarker), VersionIdMarker: in.IDMarker, Delimiter: enc(delimiter), MaxKeys: limit, EncodingType: in.EncodingType}
-	page, err := k.page(ctx, in.Bucket, object.Query{Prefix: prefix, Delimiter: delimiter, After: in.KeyMarker, Limit: limit})
+	l, err := k.list(ctx, in.asNew(), in.KeyMarker)
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range page.Objects {
-		out.Version = append(out.Version, versionXML{Key: enc(o.Key), VersionId: "null", IsLatest: true, LastModified: MilliStamp(o.Modified),
+	out := listVersionsResult{Name: in.Bucket, Prefix: l.prefix, KeyMarker: l.enc(in.KeyMarker), VersionIdMarker: in.IDMarker, Delimiter: l.delimiter, MaxKeys: l.limit, EncodingType: in.EncodingType, IsTruncated: l.Truncated}
+	for _, o := range l.Objects {
+		out.Version = append(out.Version, versionXML{Key: l.enc(o.Key), VersionId: "null", IsLatest: true, LastModified: MilliStamp(o.Modified),
 			ETag: `"` + o.ETag + `"`, Size: o.Size, StorageClass: "STANDARD", Owner: k.owner()})
 	}
-	out.CommonPrefixes = prefixesOf(page.Prefixes, enc)
-	if out.IsTruncated = page.Truncated; page.Truncated {
-		out.NextKeyMarker = enc(page.Next)
-		if !strings.HasSuffix(page.Next, delimiter) || delimiter == "" {
+	out.CommonPrefixes = prefixesOf(l.Prefixes, l.enc)
+	if l.Truncated {
+		out.NextKeyMarker = l.enc(l.Next)
+		if delimiter := deref(in.Delimiter); !strings.HasSuffix(l.Next, delimiter) || delimiter == "" {
 			out.NextVersionIdMarker = "null"
 		}
 	}
