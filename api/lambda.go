@@ -151,11 +151,11 @@ func passRole(role strait.ARN, service string) Ask {
 }
 
 // takes asks whether the trust policy of role lets service take it, which an
-// operation needs that puts the two together. It chooses what the operation
-// answers: see taken.
+// operation needs that puts the two together. The operation answers a refusal:
+// see taken.
 func takes(v View, service string, role, source strait.ARN, trace string) Ask {
 	as := v.Service(service, source, trace)
-	return Ask{Action: "sts:AssumeRole", Resource: role, As: &as, Mode: authz.Probing}
+	return Ask{Action: "sts:AssumeRole", Resource: role, As: &as, Mode: authz.Answered}
 }
 
 // taken is nil when what takes asked about role was allowed, else why not. What

@@ -27,6 +27,7 @@ type Mode int
 const (
 	Required Mode = iota // a refusal refuses the operation
 	PerItem              // a refusal is the result of one item, such as one key of DeleteObjects
+	Answered             // a refusal refuses the operation, which says so in words of its own
 	Probing              // the answer only chooses what the operation tells, such as 404 or 403
 )
 

@@ -151,7 +151,7 @@ func (r *Recorder) decision(c *identity.Caller, parent, operation string, ask As
 
 func newRecord(c *identity.Caller, parent, operation string, ask Ask, set policy.Set, q policy.Request, d policy.Decision) *Record {
 	// What was probed or asked per item and refused is no broken link by itself.
-	broken := !d.Allowed() && ask.Mode == Required
+	broken := !d.Allowed() && (ask.Mode == Required || ask.Mode == Answered)
 	rec := &Record{
 		Trace: c.Trace, Parent: parent, Thing: thingOf(c), Operation: operation, Principal: c.ARN, KeyID: c.KeyID,
 		Action: ask.Action, Resource: ask.Resource, Effect: d.Effect.String(), Layer: string(d.Layer), Broken: broken,
