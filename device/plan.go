@@ -9,12 +9,12 @@ import (
 // each other without gaps and parts are numbered from 1; how large the next one
 // is may change on the way. Guard it by a lock.
 type plan struct {
-	size   int64 // of the file
-	pieces []piece
-	todo   []int // pieces that a former process gave out but did not finish
-	next   int64 // where the next new piece begins
-	want   int64 // its size
-	fixed  bool  // want never changes
+	size    int64 // of the file
+	pieces  []piece
+	pending []int // pieces that a former process gave out but did not finish
+	next    int64 // where the next new piece begins
+	want    int64 // its size
+	fixed   bool  // want never changes
 }
 
 type piece struct {
@@ -71,7 +71,7 @@ func (p *plan) fill(d partDone) bool {
 	}
 	for i := range missing {
 		from, to := p.next+gap*i/missing, p.next+gap*(i+1)/missing
-		p.todo = append(p.todo, len(p.pieces))
+		p.pending = append(p.pending, len(p.pieces))
 		p.pieces = append(p.pieces, piece{partDone: partDone{Number: int32(len(p.pieces) + 1), Offset: from, Size: to - from}})
 	}
 	return true
@@ -79,9 +79,9 @@ func (p *plan) fill(d partDone) bool {
 
 // take gives out the next piece, false when there is none.
 func (p *plan) take() (partDone, bool) {
-	if len(p.todo) > 0 {
-		i := p.todo[0]
-		p.todo = p.todo[1:]
+	if len(p.pending) > 0 {
+		i := p.pending[0]
+		p.pending = p.pending[1:]
 		return p.pieces[i].partDone, true
 	}
 	left := p.size - p.next
