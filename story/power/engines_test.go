@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"strait/await"
 	mqtt "strait/device"
 )
 
@@ -72,14 +73,9 @@ func TestKillEngines(t *testing.T) {
 	e.checkShadow(c)
 	e.checkSchedules(c)
 	e.checkMessages(c)
-	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	if !await.Within(await.Patience, func() bool { return len(e.missing()) == 0 }) {
 		missing := e.missing()
-		if len(missing) == 0 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d acknowledged things did not have their effect: %s", len(missing), strings.Join(missing, ", "))
-		}
+		t.Fatalf("%d acknowledged things did not have their effect: %s", len(missing), strings.Join(missing, ", "))
 	}
 	t.Logf("%d lives: %d versions of a shadow, %d schedules (%d calls), %d objects, %d messages; %d effects were left to the last start",
 		rounds, len(e.versions), len(e.schedules), there.under("/schedule "), len(e.objects), len(e.messages), left)
@@ -310,15 +306,10 @@ func (e *engines) checkMessages(c *client) {
 		}
 	}
 	for _, id := range e.messages {
-		for end := time.Now().Add(deviceWait); ; time.Sleep(10 * time.Millisecond) {
+		await.Until(e, "the object of message "+id, func() bool {
 			_, b, err := c.get(e.Context(), "rule/"+id)
-			if err == nil && string(b) == `"`+id+`"` {
-				break
-			}
-			if time.Now().After(end) {
-				e.Fatalf("the object of message %s: %q %v", id, b, err)
-			}
-		}
+			return err == nil && string(b) == `"`+id+`"`
+		})
 	}
 }
 
