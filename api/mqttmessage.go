@@ -131,8 +131,9 @@ func (m *MQTT) PrincipalOf(clientID string) string {
 // Subscribe grants what may be granted. refused is nil when that is all, else
 // it has one error for each filter that was not. In MQTT 3.1.1, where AWS closes
 // the connection, a filter that is forbidden or wrong makes that none is granted.
-func (c *Connection) Subscribe(ctx context.Context, subs []broker.Subscription) (refused []error, err error) {
-	refused, err = c.subscribe(ctx, subs)
+// later is to be called when the client has its answer, see [broker.Session.Subscribe].
+func (c *Connection) Subscribe(ctx context.Context, subs []broker.Subscription, later *broker.Wakes) (refused []error, err error) {
+	refused, err = c.subscribe(ctx, subs, later)
 	for i := range subs {
 		of := err
 		if refused != nil {
@@ -143,7 +144,7 @@ func (c *Connection) Subscribe(ctx context.Context, subs []broker.Subscription) 
 	return refused, err
 }
 
-func (c *Connection) subscribe(ctx context.Context, subs []broker.Subscription) (refused []error, err error) {
+func (c *Connection) subscribe(ctx context.Context, subs []broker.Subscription, later *broker.Wakes) (refused []error, err error) {
 	if err := c.m.within(&c.m.quotas.subscribes, accountSubscribes, "subscribes"); err != nil {
 		refused = make([]error, len(subs))
 		for i := range refused {
@@ -170,7 +171,7 @@ func (c *Connection) subscribe(ctx context.Context, subs []broker.Subscription) 
 		granted, at = append(granted, s), append(at, i)
 	}
 	// 2. What there is room for.
-	full, err := c.session.Subscribe(ctx, granted)
+	full, err := c.session.Subscribe(ctx, granted, later)
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (h *house) subscribe(s *broker.Session, qos byte, filters ...string) {
 	for _, f := range filters {
 		subs = append(subs, broker.Subscription{Filter: f, QoS: qos})
 	}
-	if refused, err := s.Subscribe(ctx, subs); err != nil || refused != nil {
+	if refused, err := s.Subscribe(ctx, subs, nil); err != nil || refused != nil {
 		h.Fatalf("subscribe %s to %v: %v, %v", s.ClientID(), filters, refused, err)
 	}
 }
@@ -202,7 +202,7 @@ func TestChangingASubscription(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	h := open(t, broker.Config{Limits: broker.Limits{Subscriptions: 2}})
 	s := h.connect("s", true)
-	refused, err := s.Subscribe(ctx, []broker.Subscription{{Filter: "a#", QoS: 0}, {Filter: "a", QoS: 2}, {Filter: "$share//a", QoS: 1}, {Filter: "a", QoS: 1}, {Filter: "b", QoS: 1}, {Filter: "c", QoS: 1}, {Filter: "a", QoS: 0}})
+	refused, err := s.Subscribe(ctx, []broker.Subscription{{Filter: "a#", QoS: 0}, {Filter: "a", QoS: 2}, {Filter: "$share//a", QoS: 1}, {Filter: "a", QoS: 1}, {Filter: "b", QoS: 1}, {Filter: "c", QoS: 1}, {Filter: "a", QoS: 0}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestTakeOver(t *testing.T) {
 	default:
 		t.Error("the older session is not done when Connect has returned")
 	}
-	_, subErr := old.Subscribe(ctx, []broker.Subscription{{Filter: "x", QoS: 0}})
+	_, subErr := old.Subscribe(ctx, []broker.Subscription{{Filter: "x", QoS: 0}}, nil)
 	for i, err := range []error{<-blocked, old.Cause(), old.Ack(ctx, 1), old.Unsubscribe(ctx, nil), subErr} {
 		if !errors.Is(err, broker.ErrTakenOver) {
 			t.Errorf("error %d of the older session: %v, want ErrTakenOver", i, err)
@@ -367,6 +367,38 @@ func TestRetained(t *testing.T) {
 	if _, err := h.Retained(ctx, "r/1"); strait.KindOf(err) != strait.NotFound {
 		t.Errorf("deleted retained message: %v", err)
 	}
+}
+
+// Who leaves it to the broker's caller to say when the subscription is answered
+// gets nothing before; afterwards everything, in order, and is woken for it.
+func TestRetainedWaitsForTheAnswer(t *testing.T) {
+	h := open(t, broker.Config{})
+	h.publishMessage(&broker.Message{Topic: "r/1", Payload: []byte("x"), QoS: 1, Retain: true})
+	woken := 0
+	s, _, err := h.Connect(ctx, "s", broker.SessionOptions{Clean: true, Wake: func(bool) { woken++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var later broker.Wakes
+	if refused, err := s.Subscribe(ctx, []broker.Subscription{{Filter: "r/1", QoS: 1}, {Filter: "r/+", QoS: 1}}, &later); refused != nil || err != nil || len(later) == 0 {
+		t.Fatalf("%v, %v, %d to be woken later", refused, err, len(later))
+	}
+	h.publish("r/2", "y", 1)
+	if got, err := s.Take(ctx, nil, all); len(got) > 0 || err != nil {
+		t.Fatalf("before the answer: %+v, %v", got, err)
+	}
+	woken = 0
+	for _, wake := range later {
+		wake(false)
+	}
+	if woken == 0 {
+		t.Error("nobody was woken")
+	}
+	got, err := s.Take(ctx, make([]broker.Delivery, 0, 4), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.want("s", got, "x", "y")
 }
 
 func TestPersistentSession(t *testing.T) {

@@ -251,7 +251,7 @@ func TestConcurrentUse(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				s.Subscribe(ctx, []broker.Subscription{{Filter: "#", QoS: 1}, {Filter: fmt.Sprint("t/", r.IntN(3)), QoS: 1}})
+				s.Subscribe(ctx, []broker.Subscription{{Filter: "#", QoS: 1}, {Filter: fmt.Sprint("t/", r.IntN(3)), QoS: 1}}, nil)
 				for range 5 {
 					h.Publish(ctx, &broker.Message{Topic: fmt.Sprint("t/", r.IntN(3)), Payload: []byte("x"), QoS: 1, Retain: r.IntN(2) == 0})
 				}
@@ -366,7 +366,7 @@ func BenchmarkPublish(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				s.Subscribe(ctx, []broker.Subscription{{Filter: "a/+", QoS: 0}})
+				s.Subscribe(ctx, []broker.Subscription{{Filter: "a/+", QoS: 0}}, nil)
 				go func() {
 					buf := make([]broker.Delivery, 0, 256)
 					for {
@@ -402,7 +402,7 @@ func BenchmarkDurable(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.Subscribe(ctx, []broker.Subscription{{Filter: "a", QoS: 1}})
+	s.Subscribe(ctx, []broker.Subscription{{Filter: "a", QoS: 1}}, nil)
 	s.End(ctx, broker.EndCause{})
 	payload := make([]byte, 256)
 	b.SetParallelism(64)

@@ -65,7 +65,7 @@ func (s *Session) take(ctx context.Context, buf []Delivery, admit func(*Message)
 	if x.owner != s {
 		return nil, s.Cause()
 	}
-	for len(buf) < cap(buf) {
+	for len(buf) < cap(buf) && !s.held {
 		if x.head == len(x.out) && !x.swap() {
 			break
 		}

@@ -68,6 +68,7 @@ type Session struct {
 
 	window int    // QoS 1 messages that may be in flight
 	replay replay // of what was queued before
+	held   bool   // nothing is taken until a SUBSCRIBE is answered; box.rd guards it
 
 	done  chan struct{}
 	cause error // set before done is closed
@@ -122,12 +123,15 @@ func (s *Session) SetExpiry(d time.Duration) {
 // take effect before it returns and, in a persistent session, are durable
 // then. For each filter without wildcard the topic's retained message is
 // queued, also when the subscription is not new, unless Retained says otherwise.
+// If there are such messages and later is not nil, nothing is taken of the
+// session any more until the caller has called later, which it does when it
+// has answered: MQTT allows a message before the SUBACK, but few expect it.
 //
 // refused is nil when all were granted; otherwise it has one error for each
 // that was not: strait.Invalid ("topic filter", "qos") or strait.Limit
 // ("subscriptions", "shared subscriptions"). The others are granted all the
 // same. err is the session's cause, or strait.Unavailable.
-func (s *Session) Subscribe(ctx context.Context, subs []Subscription) (refused []error, err error) {
+func (s *Session) Subscribe(ctx context.Context, subs []Subscription, later *Wakes) (refused []error, err error) {
 	x := s.box
 	var flushes []*flush
 	var exact []Subscription
@@ -159,7 +163,7 @@ func (s *Session) Subscribe(ctx context.Context, subs []Subscription) (refused [
 	x.rd.Unlock()
 
 	for _, sub := range exact {
-		f, err := s.kept(ctx, sub)
+		f, err := s.kept(ctx, sub, later)
 		if err != nil {
 			return refused, err
 		}
@@ -198,10 +202,13 @@ func (s *Session) subscribe(sub Subscription) (changed bool, err error) {
 }
 
 // kept queues the retained message of an exact filter.
-func (s *Session) kept(ctx context.Context, sub Subscription) (*flush, error) {
+func (s *Session) kept(ctx context.Context, sub Subscription, later *Wakes) (*flush, error) {
 	m, err := s.b.retained.get(ctx, sub.Filter, s.b.c.Now())
 	if err != nil || m == nil {
 		return nil, err
+	}
+	if later != nil {
+		s.hold(later)
 	}
 	qos := min(m.QoS, sub.QoS)
 	st, wake, fits := s.box.append(m, qos, true, false, &s.b.c.Limits)
@@ -213,6 +220,22 @@ func (s *Session) kept(ctx context.Context, sub Subscription) (*flush, error) {
 		return nil, nil
 	}
 	return s.b.journal.put(st), nil
+}
+
+// hold has nothing taken until later is called.
+func (s *Session) hold(later *Wakes) {
+	s.box.rd.Lock()
+	defer s.box.rd.Unlock()
+	if s.held {
+		return
+	}
+	s.held = true
+	*later = append(*later, func(here bool) {
+		s.box.rd.Lock()
+		s.held = false
+		s.box.rd.Unlock()
+		s.alarm.call(here)
+	})
 }
 
 // Unsubscribe ends subscriptions; what is queued because of them stays. A

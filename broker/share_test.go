@@ -80,7 +80,7 @@ func TestSharedSubscriptionLimits(t *testing.T) {
 	for i := range 100 {
 		h.subscribe(s, 0, fmt.Sprintf("$share/%d/t", i))
 	}
-	refused, err := s.Subscribe(ctx, []broker.Subscription{{Filter: "$share/x/u", QoS: 0}, {Filter: "$share/5/t", QoS: 1}})
+	refused, err := s.Subscribe(ctx, []broker.Subscription{{Filter: "$share/x/u", QoS: 0}, {Filter: "$share/5/t", QoS: 1}}, nil)
 	if err != nil || strait.KindOf(refused[0]) != strait.Limit || refused[1] != nil {
 		t.Errorf("group 101: %v, %v", refused, err)
 	}
@@ -88,7 +88,7 @@ func TestSharedSubscriptionLimits(t *testing.T) {
 		h.subscribe(h.connect(fmt.Sprint(i), true), 0, "$share/0/t")
 	}
 	late := h.connect("late", true)
-	if refused, _ := late.Subscribe(ctx, []broker.Subscription{{Filter: "$share/0/t", QoS: 0}}); refused == nil || strait.KindOf(refused[0]) != strait.Limit {
+	if refused, _ := late.Subscribe(ctx, []broker.Subscription{{Filter: "$share/0/t", QoS: 0}}, nil); refused == nil || strait.KindOf(refused[0]) != strait.Limit {
 		t.Errorf("member 101: %v", refused)
 	}
 	s.End(ctx, broker.EndCause{}) // makes room

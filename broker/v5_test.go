@@ -183,7 +183,7 @@ func TestSubscriptionOptions(t *testing.T) {
 	s, _ := h.connect5("s", broker.SessionOptions{Expiry: time.Minute})
 	grant := func(sub broker.Subscription) {
 		t.Helper()
-		if refused, err := s.Subscribe(ctx, []broker.Subscription{sub}); refused != nil || err != nil {
+		if refused, err := s.Subscribe(ctx, []broker.Subscription{sub}, nil); refused != nil || err != nil {
 			t.Fatal(refused, err)
 		}
 	}

@@ -31,14 +31,21 @@ func newAlarm(wake func(here bool)) *alarm {
 	return &alarm{c: make(chan struct{}, 1)}
 }
 
+// call wakes the reader now; here is what SessionOptions.Wake is told.
+func (a *alarm) call(here bool) {
+	if a.wake == nil {
+		poke(a.c)
+		return
+	}
+	a.wake(here)
+}
+
 // ring wakes the reader now, or leaves that to a publisher.
 func (a *alarm) ring(later *Wakes) {
 	switch {
 	case a == nil:
-	case a.wake == nil:
-		poke(a.c)
-	case later == nil:
-		a.wake(false)
+	case a.wake == nil || later == nil:
+		a.call(false)
 	default:
 		*later = append(*later, a.wake)
 		if len(*later) >= manyWakes {

@@ -51,12 +51,12 @@ func (c *connection) Publish(ctx context.Context, m mqtt.Message, later *mqtt.Wa
 	return c.c.Publish(ctx, message(&m), (*broker.Wakes)(later))
 }
 
-func (c *connection) Subscribe(ctx context.Context, subs []mqtt.Subscription) ([]error, error) {
+func (c *connection) Subscribe(ctx context.Context, subs []mqtt.Subscription, later *mqtt.Wakes) ([]error, error) {
 	in := make([]broker.Subscription, len(subs))
 	for i, s := range subs {
 		in[i] = broker.Subscription{Filter: s.Filter, QoS: s.QoS, NoLocal: s.NoLocal, RetainAsPublished: s.RetainAsPublished, Retained: broker.Replay(s.Retained)}
 	}
-	return c.c.Subscribe(ctx, in)
+	return c.c.Subscribe(ctx, in, (*broker.Wakes)(later))
 }
 
 func (c *connection) Unsubscribe(ctx context.Context, filters []string) ([]error, error) {

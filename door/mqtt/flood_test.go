@@ -27,7 +27,7 @@ func (f *flood) Publish(context.Context, mqtt.Message, *mqtt.Wakes) (func(contex
 	f.taken.Add(1)
 	return nil, nil
 }
-func (f *flood) Subscribe(context.Context, []mqtt.Subscription) ([]error, error) {
+func (f *flood) Subscribe(context.Context, []mqtt.Subscription, *mqtt.Wakes) ([]error, error) {
 	return nil, nil
 }
 func (f *flood) Unsubscribe(context.Context, []string) ([]error, error) { return nil, nil }

@@ -275,7 +275,7 @@ func (c *client) subscribe(ctx context.Context, p *packet.Subscribe) error {
 	}
 	id := p.PacketID
 	c.drained(true)
-	refused, err := c.conn.Subscribe(ctx, subs)
+	refused, err := c.conn.Subscribe(ctx, subs, &c.later)
 	if err != nil {
 		return c.failed("subscribe", err)
 	}

@@ -156,12 +156,12 @@ func message(m mqtt.Message, publisher string) *broker.Message {
 	return &broker.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Publisher: publisher, Properties: (*broker.Properties)(m.Properties)}
 }
 
-func (g *guest) Subscribe(ctx context.Context, subs []mqtt.Subscription) (refused []error, err error) {
+func (g *guest) Subscribe(ctx context.Context, subs []mqtt.Subscription, later *mqtt.Wakes) (refused []error, err error) {
 	for i, s := range subs {
 		err := judge(s.Filter)
 		if err == nil {
 			var errs []error
-			errs, err = g.s.Subscribe(ctx, []broker.Subscription{{Filter: s.Filter, QoS: s.QoS, NoLocal: s.NoLocal, RetainAsPublished: s.RetainAsPublished, Retained: broker.Replay(s.Retained)}})
+			errs, err = g.s.Subscribe(ctx, []broker.Subscription{{Filter: s.Filter, QoS: s.QoS, NoLocal: s.NoLocal, RetainAsPublished: s.RetainAsPublished, Retained: broker.Replay(s.Retained)}}, (*broker.Wakes)(later))
 			if err != nil {
 				return nil, err
 			}

@@ -150,8 +150,9 @@ type Conn interface {
 	// Subscribe grants filters. refused is nil when all of them were, else it
 	// has one error for each that was not. In MQTT 3.1.1 one of another kind
 	// than strait.Limit closes the connection without a SUBACK, and nothing of
-	// the packet may have taken effect. err always closes the connection.
-	Subscribe(ctx context.Context, subs []Subscription) (refused []error, err error)
+	// the packet may have taken effect. err always closes the connection. What
+	// Next gives only after the SUBACK, retained messages, is let go by later.
+	Subscribe(ctx context.Context, subs []Subscription, later *Wakes) (refused []error, err error)
 
 	// Unsubscribe removes filters, also ones that were never subscribed. What
 	// it returns is as for Subscribe.
