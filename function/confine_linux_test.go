@@ -2,6 +2,7 @@ package function_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"strait/function"
 )
 
 // A hostile function tries to get at what is not its own: the server's data
@@ -131,6 +135,37 @@ func TestRightsOfAProcess(t *testing.T) {
 	}
 }
 
+// What was unzipped may be open for writing still when it is to be run: in a
+// process that was forked meanwhile, for another function. It is waited for.
+func TestBusyProgram(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	script := file{"bootstrap", 0o755, "#!/bin/sh\nexec $LAMBDA_TASK_ROOT/probe\n"}
+	if _, err := h.Create(context.Background(), spec("f", "provided.al2023", "bootstrap"), zipOf(t, script, file{"probe", 0o755, string(probe(t))})); err != nil {
+		t.Fatal(err)
+	}
+	// One process holds the directory, so that another is started in it.
+	dir := variables(good[[]string](t, h, "f", do{Do: "env"}))["LAMBDA_TASK_ROOT"]
+	first := make(chan function.Result, 1)
+	go func() { first <- h.invoke(t, "f", do{Do: "sleep", Args: []string{"2s"}}) }()
+	eventually(t, "the first one works", func() bool { _, ok := h.Current("ASIATEST1"); return ok })
+	bootstrap := filepath.Join(dir, "bootstrap")
+	if err := os.Chmod(bootstrap, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(bootstrap, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(300*time.Millisecond, func() { f.Close() })
+	if got := good[[]string](t, h, "f", do{Do: "echo", Args: []string{"x"}}); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+	if res := <-first; res.FunctionError != "" {
+		t.Errorf("the first one: %s", res.Payload)
+	}
+}
+
 // The tests of this file and the life of a process once more, as somebody who is not root.
 func TestAsNobody(t *testing.T) {
 	t.Parallel()
@@ -147,13 +182,18 @@ func TestAsNobody(t *testing.T) {
 	}
 	defer os.RemoveAll(dir)
 	const uid = 1_999_999_999
-	self, err := os.ReadFile("/proc/self/exe")
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, "function.test")
-	os.WriteFile(bin, self, 0o755)
-	os.WriteFile(filepath.Join(dir, "bootstrap"), probe(t), 0o755)
+	for from, to := range map[string]string{self: bin, filepath.Join(probeDir, "bootstrap"): filepath.Join(dir, "bootstrap")} {
+		// Not written by us: what other tests fork would hold it open, and
+		// busy, for a moment.
+		if out, err := exec.Command("install", "-m", "755", from, to).CombinedOutput(); err != nil {
+			t.Fatalf("install: %v %s", err, out)
+		}
+	}
 	os.Mkdir(filepath.Join(dir, "tmp"), 0o700)
 	for _, p := range []string{dir, filepath.Join(dir, "tmp")} {
 		if err := os.Chown(p, uid, uid); err != nil {

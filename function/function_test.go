@@ -199,7 +199,7 @@ func (h *house) reopen(t *testing.T) {
 }
 
 func spec(name, runtime, handler string) function.Function {
-	return function.Function{Name: name, Role: "arn:aws:iam::123456789012:role/create-token", Runtime: runtime, Handler: handler, Timeout: 20}
+	return function.Function{Name: name, Role: "arn:aws:iam::123456789012:role/create-token", Runtime: runtime, Handler: handler, Timeout: 60}
 }
 
 // create makes a function of the probe called name.
@@ -450,7 +450,7 @@ func TestConcurrency(t *testing.T) {
 	if _, err := h.Invoke(context.Background(), "none", function.Request{}); strait.KindOf(err) != strait.Limit {
 		t.Errorf("reserved 0: got %v, want Limit", err)
 	}
-	sleep, _ := json.Marshal(do{Do: "sleep", Args: []string{"400ms"}})
+	sleep, _ := json.Marshal(do{Do: "sleep", Args: []string{"2s"}})
 	both := func(name string) (errs []error) {
 		var wg sync.WaitGroup
 		var mu sync.Mutex
@@ -541,7 +541,7 @@ func TestCurrentTrace(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		h.invoke(t, "work", do{Do: "sleep", Args: []string{"500ms"}})
+		h.invoke(t, "work", do{Do: "sleep", Args: []string{"2s"}})
 	}()
 	eventually(t, "the trace is known while the function works", func() bool {
 		trace, ok := h.Current("ASIATEST1")
@@ -584,7 +584,9 @@ func TestNative(t *testing.T) {
 	})
 	for name, says := range map[string]string{"agrees": "vend 1\n", "other": "vend 2"} {
 		f := spec(name, "provided.al2023", "bootstrap")
-		f.Timeout = 1
+		if name == "agrees" {
+			f.Timeout = 1
+		}
 		if _, err := h.Create(context.Background(), f, zipOf(t, file{"bootstrap", 0o755, string(probe(t))}, file{"strait-native", 0o644, says})); err != nil {
 			t.Fatal(err)
 		}

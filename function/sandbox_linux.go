@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -30,8 +31,22 @@ func become(c confinement) (confining bool, err error) {
 	// Descriptor 4 closes itself on exec: that is how success is told.
 	unix.CloseRange(3, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC)
 	unix.CloseOnExec(4)
-	err = syscall.Exec(c.Path, c.Args, c.Env)
-	return false, fmt.Errorf("exec %s: %w", c.Path, err)
+	return false, fmt.Errorf("exec %s: %w", c.Path, execute(c))
+}
+
+// execute returns only on failure. A program that was unzipped a moment ago may
+// be open for writing still, in a process that the server forked meanwhile for
+// another function and that has not come to its own exec: that passes.
+func execute(c confinement) (err error) {
+	const look, looks = 5 * time.Millisecond, 1000
+	for range looks {
+		if err = syscall.Exec(c.Path, c.Args, c.Env); !errors.Is(err, unix.ETXTBSY) {
+			break
+		}
+		pause := unix.NsecToTimespec(look.Nanoseconds())
+		_ = unix.Nanosleep(&pause, nil)
+	}
+	return err
 }
 
 func confine(c confinement) error {
