@@ -77,6 +77,9 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, peer Peer) (*client, er
 		ack.V5, ack.Props = true, welcome(&c, limits)
 		out.speak5(said.Props, limits)
 	}
+	if out.socket != nil {
+		out.socket.in.quick = true
+	}
 	out.rouse = func() { cl.rouse(false) }
 	out.send(ack)
 	cl.limits, cl.nc, cl.input, cl.in, cl.out, cl.conn = limits, nc, from, in, out, conn

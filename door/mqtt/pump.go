@@ -170,10 +170,11 @@ func (c *client) releaseDeliveries() {
 // woken, and answered is what is to be answered. more says that the client has
 // probably said more already; then others do their work.
 func (c *client) drained(more bool) {
-	// Who gets much, or when many get something, does so in goroutines, which
-	// run at the same time.
+	// Who gets much does so in a goroutine of its own, and many at the same
+	// time. For a few messages that costs more than it brings, however many
+	// get them (no more than the Conn puts into later).
 	const few = 4
-	here := !more && c.handled <= few && len(c.later) <= few
+	here := !more && c.handled <= few
 	c.handled = 0
 	if len(c.later) > 0 {
 		for _, wake := range c.later {

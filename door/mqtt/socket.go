@@ -2,7 +2,9 @@ package mqtt
 
 import (
 	"errors"
+	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 )
@@ -37,7 +39,26 @@ type socket struct {
 	bytes []byte
 	took  int
 	err   error
+
+	reads sync.Mutex
+	in    incoming
 }
+
+// An incoming is an attempt to read, which is made again when there is more.
+type incoming struct {
+	quick bool // see readNow
+	row   int  // how many reads there were since there was nothing
+
+	try   func(fd uintptr) bool
+	bytes []byte
+	n     int
+	err   error
+}
+
+// inRow is how many reads in a row are quick. A client that always has more
+// keeps its goroutine running, and then the runtime must know: nobody else may
+// be looking for what others send.
+const inRow = 4
 
 func newSocket(t *net.TCPConn) net.Conn {
 	raw, err := t.SyscallConn()
@@ -45,7 +66,7 @@ func newSocket(t *net.TCPConn) net.Conn {
 		return t
 	}
 	s := &socket{TCPConn: t, raw: raw}
-	s.try = s.attempt
+	s.try, s.in.try = s.attempt, s.in.attempt
 	return s
 }
 
@@ -61,7 +82,7 @@ func socketOf(nc net.Conn) *socket {
 // attempt writes what it can. It is true always: who calls it does not wait.
 func (s *socket) attempt(fd uintptr) bool {
 	for s.took, s.err = 0, nil; s.took < len(s.bytes); {
-		n, err := syscall.Write(int(fd), s.bytes[s.took:])
+		n, err := writeNow(int(fd), s.bytes[s.took:])
 		switch {
 		case n > 0:
 			s.took += n
@@ -74,6 +95,52 @@ func (s *socket) attempt(fd uintptr) bool {
 		}
 	}
 	return true
+}
+
+// attempt reads once. It is false when there is nothing, and is called again
+// when there may be something.
+func (in *incoming) attempt(fd uintptr) bool {
+	for {
+		if in.row++; in.row > inRow {
+			in.n, in.err = syscall.Read(int(fd), in.bytes)
+		} else {
+			in.n, in.err = readNow(int(fd), in.bytes)
+		}
+		switch {
+		case errors.Is(in.err, syscall.EINTR):
+		case errors.Is(in.err, syscall.EAGAIN):
+			in.row = 0
+			return false
+		default:
+			return true
+		}
+	}
+}
+
+// Read is that of net.Conn.
+func (s *socket) Read(b []byte) (int, error) {
+	if !s.in.quick || len(b) == 0 {
+		return s.TCPConn.Read(b)
+	}
+	s.reads.Lock()
+	defer s.reads.Unlock()
+	s.in.bytes = b
+	err := s.raw.Read(s.in.try)
+	s.in.bytes = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case s.in.err != nil:
+		return 0, s.failed("read", s.in.err)
+	case s.in.n == 0:
+		return 0, io.EOF
+	}
+	return s.in.n, nil
+}
+
+// failed is an error of the kernel as the package net tells it.
+func (s *socket) failed(op string, err error) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: os.NewSyscallError(op, err)}
 }
 
 // Write is that of net.Conn. After setLazy(true) it does not block.
@@ -91,7 +158,7 @@ func (s *socket) Write(b []byte) (int, error) {
 		err := s.raw.Write(s.try)
 		s.bytes = nil
 		if err == nil && s.err != nil {
-			err = &net.OpError{Op: "write", Net: "tcp", Addr: s.RemoteAddr(), Err: s.err}
+			err = s.failed("write", s.err)
 		}
 		if err != nil {
 			return s.took, err
