@@ -2,6 +2,8 @@ package device
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"strait"
@@ -78,9 +81,18 @@ const (
 	journalSuffix = ".strait-upload"
 )
 
-// JournalFor is the usual place of a file's journal: beside it, hidden.
+// maxName is the longest name of a file, in bytes, on what devices have.
+const maxName = 255
+
+// JournalFor is the usual place of a file's journal: beside it, hidden. A name
+// that would become too long is cut, and told apart by its hash.
 func JournalFor(file string) string {
-	return filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+journalSuffix)
+	base := filepath.Base(file)
+	if len(base) > maxName-1-len(journalSuffix) {
+		sum := sha256.Sum256([]byte(base))
+		base = strings.ToValidUTF8(base[:128], "") + "-" + hex.EncodeToString(sum[:8])
+	}
+	return filepath.Join(filepath.Dir(file), "."+base+journalSuffix)
 }
 
 // IsJournal tells whether a file's name is a journal's.

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"strait/device"
 )
@@ -251,6 +254,13 @@ func TestPlan(t *testing.T) {
 }
 
 func TestJournalFor(t *testing.T) {
+	for _, n := range []int{100, 240, 255} {
+		name := filepath.Base(device.JournalFor("/data/" + strings.Repeat("é", n/2) + "1"))
+		other := filepath.Base(device.JournalFor("/data/" + strings.Repeat("é", n/2) + "2"))
+		if len(name) > 255 || name == other || !device.IsJournal(name) || !utf8.ValidString(name) {
+			t.Errorf("the journal of a name of %d bytes is %s", n, name)
+		}
+	}
 	j := device.JournalFor("/data/a.log")
 	if j != "/data/.a.log.strait-upload" || !device.IsJournal(j) || device.IsJournal("/data/a.log") || device.IsJournal(".strait-upload") {
 		t.Errorf("JournalFor = %s", j)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -45,9 +46,7 @@ func (s *sendFlags) input(f *linkFlags, file, path string) (device.UploadInput, 
 		return in, err
 	}
 	in.File = file
-	if in.Key, err = s.key(f, path, info.ModTime()); err != nil {
-		return in, err
-	}
+	in.Key = s.key(f, path, info.ModTime())
 	if in.ContentType == "" {
 		in.ContentType = detect(file)
 	}
@@ -73,17 +72,23 @@ func (s *sendFlags) common() device.UploadInput {
 	}
 }
 
-// key fills the template in. With credentials from MQTT the key is below the
-// thing's prefix anyway, so a leading {thing}/ is not doubled. The time is the
-// file's, not now: an upload that goes on after midnight keeps its key.
-func (s *sendFlags) key(f *linkFlags, path string, at time.Time) (string, error) {
-	t := s.KeyTemplate
-	if t == "" {
-		t = "{name}"
+// templateField is what stands for something in a template of keys.
+var templateField = regexp.MustCompile(`\{[^{}]*\}`)
+
+// checkTemplate refuses fields that there are not.
+func (s *sendFlags) checkTemplate() error {
+	for _, f := range templateField.FindAllString(s.KeyTemplate, -1) {
+		if _, ok := (&linkFlags{}).fields("", time.Time{})[f]; !ok {
+			return usageError{fmt.Errorf("the key template %q holds %s, which is no field", s.KeyTemplate, f)}
+		}
 	}
-	if f.From == "mqtt" || f.From == "" {
-		t = strings.TrimPrefix(t, "{thing}/")
-	}
+	return nil
+}
+
+// fields are what a template may name, of the file at path that was last
+// written to at that time. It is the file's time, not now: an upload that goes
+// on after midnight keeps its key.
+func (f *linkFlags) fields(path string, at time.Time) map[string]string {
 	at = at.UTC()
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	ext := filepath.Ext(name)
@@ -91,14 +96,25 @@ func (s *sendFlags) key(f *linkFlags, path string, at time.Time) (string, error)
 	if err != nil {
 		host = "unknown"
 	}
-	key := strings.NewReplacer(
-		"{thing}", f.Thing, "{date}", at.Format("2006-01-02"), "{year}", at.Format("2006"), "{month}", at.Format("01"), "{day}", at.Format("02"),
-		"{hour}", at.Format("15"), "{time}", at.Format("150405"), "{name}", name, "{stem}", strings.TrimSuffix(name, ext), "{ext}", strings.TrimPrefix(ext, "."),
-		"{path}", path, "{host}", host).Replace(t)
-	if i := strings.IndexByte(t, '{'); i >= 0 && key == t {
-		return "", usageError{fmt.Errorf("the key template %q holds an unknown field", s.KeyTemplate)}
+	return map[string]string{
+		"{thing}": f.Thing, "{date}": at.Format("2006-01-02"), "{year}": at.Format("2006"), "{month}": at.Format("01"), "{day}": at.Format("02"),
+		"{hour}": at.Format("15"), "{time}": at.Format("150405"), "{name}": name, "{stem}": strings.TrimSuffix(name, ext), "{ext}": strings.TrimPrefix(ext, "."),
+		"{path}": path, "{host}": host,
 	}
-	return s.KeyPrefix + key, nil
+}
+
+// key fills the template in. With credentials from MQTT the key is below the
+// thing's prefix anyway, so a leading {thing}/ is not doubled.
+func (s *sendFlags) key(f *linkFlags, path string, at time.Time) string {
+	t := s.KeyTemplate
+	if t == "" {
+		t = "{name}"
+	}
+	if f.From == "mqtt" || f.From == "" {
+		t = strings.TrimPrefix(t, "{thing}/")
+	}
+	fields := f.fields(path, at)
+	return s.KeyPrefix + templateField.ReplaceAllStringFunc(t, func(field string) string { return fields[field] })
 }
 
 // detect finds the content type by the ending, else by the first bytes.

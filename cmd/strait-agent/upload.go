@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"strait"
 )
 
 // uploadCommand sends files one after the other.
@@ -22,6 +24,9 @@ type uploadCommand struct {
 func (c *uploadCommand) Run(ctx context.Context) error {
 	if c.ObjectKey != "" && len(c.Files) > 1 {
 		return usageError{errors.New("--object-key names one object, but there are several files: use --key-template")}
+	}
+	if err := c.checkTemplate(); err != nil {
+		return err
 	}
 	for _, f := range c.Files {
 		if f == "-" && c.ObjectKey == "" {
@@ -40,6 +45,9 @@ func (c *uploadCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer l.close()
+	// What is wrong with one file does not keep the others back; a network that
+	// does not work would hold each of them up as long.
+	var failures []error
 	for _, f := range c.Files {
 		if f == "-" {
 			err = c.stream(ctx, l, report)
@@ -47,10 +55,13 @@ func (c *uploadCommand) Run(ctx context.Context) error {
 			err = c.one(ctx, l, report, f)
 		}
 		if err != nil {
-			return err
+			failures = append(failures, err)
+		}
+		if ctx.Err() != nil || strait.KindOf(err) == strait.Unavailable {
+			break
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 func (c *uploadCommand) one(ctx context.Context, l *link, report *report, file string) error {

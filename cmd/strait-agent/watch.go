@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,6 +24,8 @@ type spool struct {
 	Settle   span   `default:"2s" help:"A file is complete when its size and time have not changed for so long."`
 	Interval span   `default:"1s" help:"How often to look."`
 	sendFlags
+
+	moved fs.FileInfo // of MoveTo, nil without it
 }
 
 // watchCommand watches one directory.
@@ -59,27 +62,59 @@ const (
 	longPause  = 5 * time.Minute
 )
 
-// watch sends files until ctx ends; that is no failure.
-func (s *spool) watch(ctx context.Context, l *link, f *linkFlags, r *report, once bool) error {
-	if info, err := os.Stat(s.Dir); err != nil || !info.IsDir() {
+// prepare refuses what could not work, before the first file is sent.
+func (s *spool) prepare() error {
+	dir, err := os.Stat(s.Dir)
+	if err != nil || !dir.IsDir() {
 		return usageError{fmt.Errorf("%s is no directory that can be read", s.Dir)}
 	}
 	if s.NoResume {
 		return usageError{errors.New("a watched directory needs journals: they prove what was stored")}
 	}
+	if s.MoveTo == "" {
+		return s.checkTemplate()
+	}
+	if err := os.MkdirAll(s.MoveTo, 0o700); err != nil {
+		return usageError{fmt.Errorf("make the directory for what is stored: %w", err)}
+	}
+	if s.moved, err = os.Stat(s.MoveTo); err != nil {
+		return usageError{fmt.Errorf("read the directory for what is stored: %w", err)}
+	}
+	if os.SameFile(dir, s.moved) {
+		return usageError{fmt.Errorf("what is stored cannot be moved to %s: that is the directory that is watched", s.MoveTo)}
+	}
+	return s.checkTemplate()
+}
+
+// watch sends files until ctx ends; that is no failure.
+func (s *spool) watch(ctx context.Context, l *link, f *linkFlags, r *report, once bool) error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	interval := max(time.Duration(s.Interval), 10*time.Millisecond)
 	seen := map[string]*candidate{}
+	var scanned time.Time
 	for ctx.Err() == nil {
-		if err := s.scan(seen); err != nil {
-			return err
-		}
 		c := s.oldest(seen)
+		if c == nil || time.Since(scanned) >= interval {
+			if err := s.scan(seen); err != nil {
+				return err
+			}
+			scanned = time.Now()
+			c = s.oldest(seen)
+		}
 		if c != nil {
-			if err := s.take(ctx, l, f, r, c); err != nil && ctx.Err() == nil {
-				if once {
-					return err
-				}
+			err := s.take(ctx, l, f, r, c)
+			switch {
+			case ctx.Err() != nil:
+			case err == nil:
+				delete(seen, s.file(c)) // whatever is there now is new
+			case once:
+				return err
+			default:
 				c.pause = min(max(2*c.pause, firstPause), longPause)
 				c.next = time.Now().Add(c.pause)
+				r.say(device.Event{Kind: device.Retrying, Err: err, Text: fmt.Sprintf("%s: %v; trying again in %s", c.path, err, c.pause)})
 			}
 			continue
 		}
@@ -88,11 +123,14 @@ func (s *spool) watch(ctx context.Context, l *link, f *linkFlags, r *report, onc
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(max(time.Duration(s.Interval), 10*time.Millisecond)):
+		case <-time.After(interval):
 		}
 	}
 	return nil
 }
+
+// file is where c is.
+func (s *spool) file(c *candidate) string { return filepath.Join(s.Dir, filepath.FromSlash(c.path)) }
 
 // scan looks at what is there.
 func (s *spool) scan(seen map[string]*candidate) error {
@@ -106,7 +144,7 @@ func (s *spool) scan(seen map[string]*candidate) error {
 			return nil // gone meanwhile, or not ours to read
 		}
 		name := d.Name()
-		if path != s.Dir && (strings.HasPrefix(name, ".") || d.IsDir() && s.MoveTo != "" && path == s.MoveTo) {
+		if path != s.Dir && (strings.HasPrefix(name, ".") || d.IsDir() && s.holdsMoved(d)) {
 			if d.IsDir() {
 				return fs.SkipDir
 			}
@@ -138,6 +176,16 @@ func (s *spool) scan(seen map[string]*candidate) error {
 	return err
 }
 
+// holdsMoved tells whether d is the directory for what is stored, however it
+// was written: what is in it must not be sent again.
+func (s *spool) holdsMoved(d fs.DirEntry) bool {
+	if s.moved == nil {
+		return false
+	}
+	info, err := d.Info()
+	return err == nil && os.SameFile(info, s.moved)
+}
+
 // oldest is the next file that is complete, nil when there is none.
 func (s *spool) oldest(seen map[string]*candidate) *candidate {
 	var ready []*candidate
@@ -159,11 +207,14 @@ func (s *spool) oldest(seen map[string]*candidate) *candidate {
 // checksum. The journal stays until then: a process that dies in between finds
 // that the file was stored.
 func (s *spool) take(ctx context.Context, l *link, f *linkFlags, r *report, c *candidate) error {
-	file := filepath.Join(s.Dir, filepath.FromSlash(c.path))
+	file := s.file(c)
 	if s.KeyTemplate == "" {
 		s.KeyTemplate = "{path}"
 	}
 	in, err := s.input(f, file, c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody took it away
+	}
 	if err != nil {
 		return err
 	}
@@ -171,16 +222,12 @@ func (s *spool) take(ctx context.Context, l *link, f *linkFlags, r *report, c *c
 	if _, err := s.send(ctx, l, r, in); err != nil {
 		return err
 	}
-	info, err := os.Stat(file)
-	if err != nil {
-		return err
-	}
-	if info.Size() != c.size || !info.ModTime().Equal(c.time) {
+	if !c.unchanged(file) {
 		r.say(device.Event{Kind: device.Restarted, Text: c.path + " was written to after it was sent; it is sent again"})
 		return nil
 	}
-	if err := s.leave(file, c.path); err != nil {
-		return err
+	if err := s.leave(file, c); err != nil {
+		return fmt.Errorf("it is stored, but could not be put away: %w", err)
 	}
 	if err := os.Remove(in.Journal); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -188,19 +235,60 @@ func (s *spool) take(ctx context.Context, l *link, f *linkFlags, r *report, c *c
 	return nil
 }
 
-func (s *spool) leave(file, path string) error {
+// unchanged tells whether file is still what was seen.
+func (c *candidate) unchanged(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Size() == c.size && info.ModTime().Equal(c.time)
+}
+
+// leave deletes or moves what is stored.
+func (s *spool) leave(file string, c *candidate) error {
 	if s.MoveTo == "" {
 		return os.Remove(file)
 	}
-	to := filepath.Join(s.MoveTo, filepath.FromSlash(path))
+	to := filepath.Join(s.MoveTo, filepath.FromSlash(c.path))
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
 	}
 	// Nothing that is there is overwritten.
 	for n := 1; ; n++ {
 		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
-			return os.Rename(file, to)
+			break
 		}
-		to = fmt.Sprintf("%s.%d", filepath.Join(s.MoveTo, filepath.FromSlash(path)), n)
+		to = fmt.Sprintf("%s.%d", filepath.Join(s.MoveTo, filepath.FromSlash(c.path)), n)
 	}
+	if os.Rename(file, to) == nil {
+		return nil
+	}
+	// Another file system, or another mount of the same one, as a service
+	// manager makes them.
+	if err := copyFile(file, to, c.time); err != nil {
+		return err
+	}
+	if !c.unchanged(file) {
+		return errors.Join(errors.New("it was written to while it was moved"), os.Remove(to))
+	}
+	return os.Remove(file)
+}
+
+// copyFile copies from to to, which is whole and on disk when it is there.
+func copyFile(from, to string, at time.Time) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	part, err := os.CreateTemp(filepath.Dir(to), ".moving-*.part") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part.Name())
+	_, err = io.Copy(part, src)
+	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
+		return err
+	}
+	if err := os.Chtimes(part.Name(), at, at); err != nil {
+		return err
+	}
+	return os.Rename(part.Name(), to)
 }

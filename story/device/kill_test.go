@@ -186,12 +186,23 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// elsewhere is a directory on another file system than temporary ones, if there
+// is one.
+func elsewhere(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "strait-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // A watched directory: files are taken when complete, oldest first, and are
-// gone when they are stored; a service does the same from a file.
+// gone when they are stored.
 func TestWatch(t *testing.T) {
 	h := open(t)
 	binary := build(t)
-	dir, done := filepath.Join(h.dir, "spool"), filepath.Join(h.dir, "sent")
+	dir, done := filepath.Join(h.dir, "spool"), elsewhere(t)
 	if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +235,10 @@ func TestWatch(t *testing.T) {
 	}
 	for name, src := range want {
 		h.compare("device00/"+name, src)
-		if _, err := os.Stat(filepath.Join(done, name)); err != nil {
-			t.Errorf("it was not moved: %v", err)
+		was, err1 := os.ReadFile(src)
+		is, err2 := os.ReadFile(filepath.Join(done, name))
+		if err := errors.Join(err1, err2); err != nil || !bytes.Equal(was, is) {
+			t.Errorf("%s was not moved as it was: %v", name, err)
 		}
 	}
 	left, _ := filepath.Glob(filepath.Join(dir, "*"))
@@ -234,12 +247,19 @@ func TestWatch(t *testing.T) {
 		t.Errorf("left in the directory: %v %v", left, hidden)
 	}
 
-	// The service.
+}
+
+// The service watches directories and keeps a file of credentials, as its
+// configuration says.
+func TestService(t *testing.T) {
+	h := open(t)
+	binary := build(t)
+	dir, src := t.TempDir(), h.file("src", 1000)
 	config := filepath.Join(h.dir, "agent.json")
 	kept := filepath.Join(h.dir, "credentials.json")
 	text, err := json.Marshal(map[string]any{
 		"endpoint": h.mqtt.addr, "thing": "device00", "cert": h.thing.Certificate, "key": h.thing.Key, "ca": h.s.Ready().CA, "credentialsFile": kept,
-		"watch": []any{map[string]any{"dir": dir, "settle": "100ms", "interval": "50ms", "s3Endpoint": h.web.URL, "keyTemplate": "{thing}/{date}/{name}"}},
+		"watch": []any{map[string]any{"dir": dir, "settle": "100ms", "interval": "50ms", "s3Endpoint": h.web.URL, "keyTemplate": "{thing}/{date}/{name}", "moveTo": dir + "/sent//"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +273,7 @@ func TestWatch(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	b, _ := os.ReadFile(want["b.txt"])
+	b, _ := os.ReadFile(src)
 	path := filepath.Join(dir, "new.txt")
 	os.WriteFile(path, b, 0o600)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -268,18 +288,79 @@ func TestWatch(t *testing.T) {
 		cmd.Wait()
 		t.Fatalf("the service did not do it:\n%s", said.String())
 	}
-	h.compare("device00/2026-01-02/new.txt", want["b.txt"])
+	h.compare("device00/2026-01-02/new.txt", src)
 	// Credentials from the service's file need no connection.
 	got, err := exec.Command(binary, "credentials", "--cache", kept).Output()
 	if err != nil || !strings.Contains(string(got), `"Version":1`) || !strings.Contains(string(got), `"Expiration"`) {
 		t.Errorf("credentials: %s (%v)", got, err)
 	}
+	// What cannot be put away is said, and holds nobody else up. What is put
+	// away is not sent again.
+	os.WriteFile(filepath.Join(dir, "sent", "clash"), nil, 0o600)
+	os.Mkdir(filepath.Join(dir, "clash"), 0o700)
+	os.WriteFile(filepath.Join(dir, "clash", "x"), b, 0o600)
+	os.Chtimes(filepath.Join(dir, "clash", "x"), at, at)
+	later := filepath.Join(dir, "later.txt")
+	os.WriteFile(later, b, 0o600)
+	if !await.Within(await.Patience, func() bool { _, err := os.Stat(later); return errors.Is(err, os.ErrNotExist) }) {
+		t.Error("a file that cannot be put away holds the others up")
+	}
 	cmd.Process.Signal(os.Interrupt)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the service ended with %v\n%s", err, said.String())
+	}
+	if n := strings.Count(said.String(), `"event":"done"`); n != 3 {
+		t.Errorf("%d files were sent, want 3:\n%s", n, said.String())
+	}
+	if !strings.Contains(said.String(), `"event":"retrying"`) || !strings.Contains(said.String(), "clash/x: it is stored, but could not be put away") {
+		t.Errorf("the file that cannot be put away is not told of:\n%s", said.String())
 	}
 	got, err = h.agent(binary, "credentials").Output()
 	if err != nil || !strings.Contains(string(got), `"SessionToken"`) {
 		t.Errorf("credentials: %s (%v)", got, err)
 	}
+}
+
+// What could never work is refused before anything is sent.
+func TestWatchRefused(t *testing.T) {
+	h := open(t)
+	binary := build(t)
+	dir := t.TempDir()
+	os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)
+	for want, args := range map[string][]string{
+		"is no directory that can be read": {filepath.Join(dir, "none")},
+		"that is the directory":            {dir, "--move-to", dir + "/."},
+		"make the directory":               {dir, "--move-to", filepath.Join(dir, "file", "x")},
+		"{bogus}, which is no field":       {dir, "--key-template", "{name}-{bogus}"},
+		"needs journals":                   {dir, "--no-resume"},
+	} {
+		out, err := h.agent(binary, "watch", append(args, "--once")...).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), want) {
+			t.Errorf("watch %v: %v, %s; want status 2 and %q", args, err, out, want)
+		}
+	}
+}
+
+// What is wrong with one file does not keep the others back.
+func TestUploadFiles(t *testing.T) {
+	h := open(t)
+	binary := build(t)
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := filepath.Join(dir, "b")
+	if err := os.Mkdir(device.JournalFor(b), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	out, err := h.agent(binary, "upload", filepath.Join(dir, "a"), b, filepath.Join(dir, "c"), "--s3-endpoint", h.web.URL, "--json").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || strings.Count(string(out), `"event":"failed"`) != 1 {
+		t.Errorf("one of three files cannot be sent: %v\n%s", err, out)
+	}
+	h.compare("device00/a", filepath.Join(dir, "a"))
+	h.compare("device00/c", filepath.Join(dir, "c"))
 }
