@@ -62,7 +62,7 @@ func (k lambdaDesk) putConcurrency(ctx context.Context, _ Call, in *concurrencyI
 	if n > accountConcurrency-unreserved-others {
 		return nil, strait.Errorf(strait.Invalid, "concurrency", "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", unreserved)
 	}
-	_, err = k.engine.UpdateConfig(ctx, f.Name, "", func(f *function.Function) { f.Reserved = &n })
+	_, err = k.engine.UpdateSettings(ctx, f.Name, func(s *function.Settings) { s.Reserved = &n })
 	return &concurrencyOutput{&n}, err
 }
 
@@ -71,7 +71,7 @@ func (k lambdaDesk) deleteConcurrency(ctx context.Context, _ Call, in *functionI
 	if err != nil {
 		return nil, err
 	}
-	_, err = k.engine.UpdateConfig(ctx, f.Name, "", func(f *function.Function) { f.Reserved = nil })
+	_, err = k.engine.UpdateSettings(ctx, f.Name, func(s *function.Settings) { s.Reserved = nil })
 	return nil, err
 }
 
@@ -131,13 +131,11 @@ func (k lambdaDesk) retag(ctx context.Context, in ofFunction, change func(map[st
 	if err != nil {
 		return nil, err
 	}
-	_, err = k.engine.UpdateConfig(ctx, f.Name, "", func(f *function.Function) {
-		t := map[string]string{}
-		for key, v := range f.Tags {
-			t[key] = v
+	_, err = k.engine.UpdateSettings(ctx, f.Name, func(s *function.Settings) {
+		if s.Tags == nil {
+			s.Tags = map[string]string{}
 		}
-		change(t)
-		f.Tags = t
+		change(s.Tags)
 	})
 	return nil, err
 }

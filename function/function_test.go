@@ -265,6 +265,15 @@ func TestInvokeReusesAProcess(t *testing.T) {
 	if id["arn"] != string(f.ARN) {
 		t.Errorf("invoked ARN: got %v, want %v", id["arn"], f.ARN)
 	}
+	// Tags and reserved concurrency are nothing to a process that runs.
+	n := 5
+	set, err := h.UpdateSettings(context.Background(), "echo", func(s *function.Settings) { s.Reserved, s.Tags = &n, map[string]string{"a": "b"} })
+	if err != nil || set.Revision != f.Revision || *set.Reserved != 5 || set.Tags["a"] != "b" {
+		t.Errorf("settings: got %+v, %v", set, err)
+	}
+	if got := good[int](t, h, "echo", do{Do: "calls"}); got != 4 {
+		t.Errorf("call after other settings: got call number %d, want 4 of the same process", got)
+	}
 	// A change of configuration means a new process.
 	if _, err := h.UpdateConfig(context.Background(), "echo", f.Revision, func(f *function.Function) { f.Environment = map[string]string{"AN": "other"} }); err != nil {
 		t.Fatal(err)

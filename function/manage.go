@@ -160,8 +160,8 @@ func (e *Engine) UpdateCode(ctx context.Context, name, revision, architecture st
 }
 
 // UpdateConfig lets change alter the configuration (role, runtime, handler,
-// description, timeout, memory, environment, tags, reserved); other fields
-// are put back. revision is as in UpdateCode. change may be called again when
+// description, timeout, memory, environment, dead letter); other fields are
+// put back. revision is as in UpdateCode. change may be called again when
 // another update came before.
 func (e *Engine) UpdateConfig(ctx context.Context, name, revision string, change func(*Function)) (Function, error) {
 	return e.update(ctx, name, revision, func(f *Function) error {
@@ -170,11 +170,55 @@ func (e *Engine) UpdateConfig(ctx context.Context, name, revision string, change
 		change(f)
 		f.Name, f.ARN, f.CodeSHA256, f.CodeSize = was.Name, was.ARN, was.CodeSHA256, was.CodeSize
 		f.Version, f.LastVersion, f.Published = was.Version, was.LastVersion, was.Published
+		f.Tags, f.Reserved = was.Tags, was.Reserved
 		return f.check()
 	})
 }
 
+// Settings are what a function has beside its code and configuration: changing
+// them makes no new revision, and processes that run go on.
+type Settings struct {
+	Tags     map[string]string
+	Reserved *int
+}
+
+// UpdateSettings lets change alter the settings; it may be called again, as
+// UpdateConfig's.
+func (e *Engine) UpdateSettings(ctx context.Context, name string, change func(*Settings)) (Function, error) {
+	return e.rewrite(ctx, name, "", func(f *Function) error {
+		*f = clone(*f)
+		s := Settings{f.Tags, f.Reserved}
+		change(&s)
+		f.Tags, f.Reserved = s.Tags, s.Reserved
+		return f.check()
+	})
+}
+
+// update rewrites what processes run with: those of before end.
 func (e *Engine) update(ctx context.Context, name, revision string, change func(*Function) error) (Function, error) {
+	oldCode := ""
+	f, err := e.rewrite(ctx, name, revision, func(f *Function) error {
+		oldCode = f.CodeSHA256
+		if err := change(f); err != nil {
+			return err
+		}
+		e.touch(f)
+		return nil
+	})
+	if err != nil {
+		return Function{}, err
+	}
+	e.pool(name).retire("")
+	if f.CodeSHA256 != oldCode {
+		if err := e.dropCode(ctx, name, oldCode); err != nil {
+			e.cfg.Log.Warn("old code of a function is left until the next start", "function", name, "error", err)
+		}
+	}
+	return f, nil
+}
+
+// rewrite lets change alter the record of a function.
+func (e *Engine) rewrite(ctx context.Context, name, revision string, change func(*Function) error) (Function, error) {
 	for range tries {
 		f, at, err := e.get(ctx, name)
 		if err != nil {
@@ -183,11 +227,9 @@ func (e *Engine) update(ctx context.Context, name, revision string, change func(
 		if revision != "" && revision != f.Revision {
 			return Function{}, staleRevision()
 		}
-		oldCode := f.CodeSHA256
 		if err := change(&f); err != nil {
 			return Function{}, err
 		}
-		e.touch(&f)
 		w, err := f.write(state.At(at))
 		if err != nil {
 			return Function{}, err
@@ -198,12 +240,6 @@ func (e *Engine) update(ctx context.Context, name, revision string, change func(
 		}
 		if err != nil {
 			return Function{}, fmt.Errorf("update function %s: %w", name, err)
-		}
-		e.pool(name).retire("")
-		if f.CodeSHA256 != oldCode {
-			if err := e.dropCode(ctx, name, oldCode); err != nil {
-				e.cfg.Log.Warn("old code of a function is left until the next start", "function", name, "error", err)
-			}
 		}
 		return f, nil
 	}

@@ -51,7 +51,7 @@ func TestVersions(t *testing.T) {
 	_, err = h.Publish(ctx, "f", "", "", "other")
 	wantKind(t, err, strait.Precondition)
 	fn(h.UpdateConfig(ctx, "f", "", func(f *function.Function) { f.Environment = map[string]string{"AN": "2"} }))
-	fn(h.UpdateConfig(ctx, "f", "", func(f *function.Function) { f.Tags = map[string]string{"a": "b"} }))
+	fn(h.UpdateSettings(ctx, "f", func(s *function.Settings) { s.Tags = map[string]string{"a": "b"} }))
 	v2 := fn(h.Publish(ctx, "f", "", "", ""))
 	fn(h.UpdateCode(ctx, "f", "", "", zipOf(t, file{"bootstrap", 0o755, "#!/bin/sh\nexit 3\n"})))
 
@@ -142,7 +142,7 @@ func TestVersionsShareTheLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 1
-	if _, err := h.UpdateConfig(ctx, "f", "", func(f *function.Function) { f.Reserved = &n }); err != nil {
+	if _, err := h.UpdateSettings(ctx, "f", func(s *function.Settings) { s.Reserved = &n }); err != nil {
 		t.Fatal(err)
 	}
 	for _, q := range []string{"", "1", "", "1"} {
