@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -238,7 +239,10 @@ func FillInput(input string, d schedule.Due, arn strait.ARN) string {
 type scheduleOutput struct{ ScheduleArn strait.ARN }
 
 func (k schedulerDesk) create(ctx context.Context, c Call, in *putScheduleInput) (*scheduleOutput, error) {
-	s := schedule.Schedule{Key: scheduleKey(in.GroupName, in.Name)}
+	if err := checkClientToken(in.ClientToken); err != nil {
+		return nil, err
+	}
+	s := schedule.Schedule{Key: scheduleKey(in.GroupName, in.Name), Token: in.ClientToken}
 	if err := k.fill(c, in, &s); err != nil {
 		return nil, err
 	}
@@ -246,6 +250,17 @@ func (k schedulerDesk) create(ctx context.Context, c Call, in *putScheduleInput)
 		return nil, err
 	}
 	return &scheduleOutput{ScheduleARN(k.directory.Place(), s.Key)}, nil
+}
+
+var clientTokenRE = regexp.MustCompile(`^[a-zA-Z0-9_-]{0,64}$`)
+
+// checkClientToken judges what makes a creation idempotent: SDKs send one with
+// each and the same with its retries.
+func checkClientToken(token string) error {
+	if !clientTokenRE.MatchString(token) {
+		return scheduleError("A ClientToken has 1 to 64 letters, digits, - and _.")
+	}
+	return nil
 }
 
 // update replaces everything: what is not said is the default again.

@@ -48,7 +48,10 @@ func (k schedulerDesk) createGroup(ctx context.Context, _ Call, in *createSchedu
 	if err != nil {
 		return nil, err
 	}
-	if err := k.engine.CreateGroup(ctx, in.Name, tags); err != nil {
+	if err := checkClientToken(in.ClientToken); err != nil {
+		return nil, err
+	}
+	if err := k.engine.CreateGroup(ctx, schedule.Group{Name: in.Name, Tags: tags, Token: in.ClientToken}); err != nil {
 		return nil, err
 	}
 	return &scheduleGroupOutput{ScheduleGroupARN(k.directory.Place(), in.Name)}, nil

@@ -416,12 +416,12 @@ func TestManage(t *testing.T) {
 	inGroup := s
 	inGroup.Group = "g"
 	kind("no such group", h.Create(ctx, inGroup), strait.NotFound)
-	if err := h.CreateGroup(ctx, "g", map[string]string{"k": "v"}); err != nil {
+	if err := h.CreateGroup(ctx, schedule.Group{Name: "g", Tags: map[string]string{"k": "v"}, Token: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	kind("the group again", h.CreateGroup(ctx, "g", nil), strait.Exists)
-	kind("the default", h.CreateGroup(ctx, "default", nil), strait.Exists)
-	kind("a name", h.CreateGroup(ctx, "g/h", nil), strait.Invalid)
+	kind("the group again", h.CreateGroup(ctx, schedule.Group{Name: "g"}), strait.Exists)
+	kind("the default", h.CreateGroup(ctx, schedule.Group{Name: "default"}), strait.Exists)
+	kind("a name", h.CreateGroup(ctx, schedule.Group{Name: "g/h"}), strait.Invalid)
 	h.create(inGroup)
 	if all, one := h.List("timer", ""), h.List("timer", "g"); len(all) != 2 || len(one) != 1 || one[0].Group != "g" || len(h.List("other", "")) != 0 {
 		t.Errorf("listed %v and %v", all, one)
@@ -443,5 +443,45 @@ func TestManage(t *testing.T) {
 	kind("twice", h.Delete(ctx, s.Key), strait.NotFound)
 	if f, err := h.s.List(ctx, "schedule/", "", 0); err != nil || len(f) != 0 {
 		t.Errorf("%d facts are left (%v)", len(f), err)
+	}
+}
+
+// A client that lost the answer to a creation asks for it once more, with the
+// same token; another one's creation stays refused. Both outlive a restart.
+func TestCreatedOnce(t *testing.T) {
+	h := start(t, "2026-01-01 00:00:00")
+	ctx := context.Background()
+	s := schedule.Schedule{
+		Key: schedule.Key{Family: "timer", Group: "g", Name: "a"}, Expression: "rate(5 minutes)", Token: "t",
+		Start: h.now.Add(time.Hour), Targets: []schedule.Target{{ID: "1", ARN: "arn:x", Input: "{}"}},
+	}
+	g := schedule.Group{Name: "g", Tags: map[string]string{"k": "v"}, Token: "t"}
+	for range 2 { // before and after a restart
+		for range 2 {
+			if err := h.CreateGroup(ctx, g); err != nil {
+				t.Errorf("the group once more: %v", err)
+			}
+			if err := h.Create(ctx, s); err != nil {
+				t.Errorf("the schedule once more: %v", err)
+			}
+		}
+		for what, change := range map[string]func(*schedule.Schedule){
+			"without a token": func(s *schedule.Schedule) { s.Token = "" },
+			"another token":   func(s *schedule.Schedule) { s.Token = "u" },
+			"something else":  func(s *schedule.Schedule) { s.Expression = "rate(6 minutes)" },
+		} {
+			c := s
+			change(&c)
+			if err := h.Create(ctx, c); strait.KindOf(err) != strait.Exists {
+				t.Errorf("%s: %v, want that it exists", what, err)
+			}
+		}
+		other := g
+		other.Tags = nil
+		if err := h.CreateGroup(ctx, other); strait.KindOf(err) != strait.Exists {
+			t.Errorf("a group with other tags: %v, want that it exists", err)
+		}
+		h.close()
+		h.open()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -27,11 +28,13 @@ func (e *Engine) Create(ctx context.Context, s Schedule) error {
 	s.Created = e.cfg.Now().UTC()
 	s.Modified, s.Begun = s.Created, s.Created
 	e.mu.Lock()
-	_, exists := e.items[s.Key]
+	old, exists := e.items[s.Key]
 	full := len(e.items) >= e.cfg.Max
 	_, grouped := e.groups[s.Group]
 	e.mu.Unlock()
 	switch {
+	case exists && s.repeats(&old.Schedule):
+		return nil
 	case exists:
 		return strait.Errorf(strait.Exists, "schedule", "Schedule %s already exists.", s.Name)
 	case full:
@@ -40,6 +43,19 @@ func (e *Engine) Create(ctx context.Context, s Schedule) error {
 		return noGroup(s.Group)
 	}
 	return e.keep(ctx, &item{Schedule: s}, state.Absent())
+}
+
+// repeats tells whether s is what old was created from, asked for again because
+// the answer was lost.
+func (s *Schedule) repeats(old *Schedule) bool {
+	if s.Token == "" || s.Token != old.Token {
+		return false
+	}
+	a, b := *s, *old
+	for _, x := range []*Schedule{&a, &b} {
+		x.Created, x.Modified, x.Begun = time.Time{}, time.Time{}, time.Time{}
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // Change replaces the schedule k by what alter makes of it. A change of when it
@@ -170,6 +186,7 @@ func (e *Engine) remove(ctx context.Context, k Key) error {
 type Group struct {
 	Name              string
 	Tags              map[string]string `json:",omitempty"`
+	Token             string            `json:",omitempty"` // as a Schedule's
 	Created, Modified time.Time
 }
 
@@ -180,25 +197,28 @@ func noGroup(name string) error {
 // maxGroups is AWS's [Scheduler quotas].
 const maxGroups = 500
 
-// CreateGroup adds a group; Exists, Limit or Invalid "group".
-func (e *Engine) CreateGroup(ctx context.Context, name string, tags map[string]string) error {
-	if !validName(name) {
+// CreateGroup adds g; Exists, Limit or Invalid "group".
+func (e *Engine) CreateGroup(ctx context.Context, g Group) error {
+	if !validName(g.Name) {
 		return strait.Errorf(strait.Invalid, "group", "a name has 1 to 64 letters, digits, and - _ .")
 	}
 	e.change.Lock()
 	defer e.change.Unlock()
 	e.mu.Lock()
-	_, exists := e.groups[name]
+	old, exists := e.groups[g.Name]
 	full := len(e.groups) >= maxGroups
 	e.mu.Unlock()
-	if exists || name == defaultGroup {
-		return strait.Errorf(strait.Exists, "group", "Schedule group %s already exists.", name)
-	}
-	if full {
+	switch {
+	case exists && g.Token != "" && g.Token == old.Token && maps.Equal(g.Tags, old.Tags):
+		return nil // once more, because the answer was lost
+	case exists, g.Name == defaultGroup:
+		return strait.Errorf(strait.Exists, "group", "Schedule group %s already exists.", g.Name)
+	case full:
 		return strait.Errorf(strait.Limit, "groups", "There are %d schedule groups, which is the limit.", maxGroups)
 	}
-	now := e.cfg.Now().UTC()
-	return e.keepGroup(ctx, &Group{Name: name, Tags: tags, Created: now, Modified: now})
+	g.Created = e.cfg.Now().UTC()
+	g.Modified = g.Created
+	return e.keepGroup(ctx, &g)
 }
 
 func (e *Engine) keepGroup(ctx context.Context, g *Group) error {

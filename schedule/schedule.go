@@ -35,6 +35,9 @@ type Schedule struct {
 	DeleteAfter bool              `json:",omitempty"`
 	Targets     []Target          `json:",omitempty"`
 	Tags        map[string]string `json:",omitempty"`
+	// Token, unless empty, is a word of who created it: creating the same once
+	// more with it is no second creation.
+	Token string `json:",omitempty"`
 
 	Created, Modified time.Time
 	Begun             time.Time // since when the expression holds
