@@ -70,6 +70,7 @@ type attributesParts struct {
 type attributesPart struct {
 	PartNumber int
 	Size       int64
+	checksumXML
 }
 
 var attributeNames = []string{"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}
@@ -128,6 +129,7 @@ func partsOf(info object.Info, r object.Reader, in *attributesInput) (*attribute
 	if err != nil {
 		return nil, err
 	}
+	sums, _ := r.(object.PartSummer)
 	out := &attributesParts{PartsCount: info.Parts, PartNumberMarker: in.Marker, MaxParts: limit}
 	for n := max(in.Marker, 0) + 1; n <= info.Parts; n++ {
 		if len(out.Part) == limit {
@@ -138,7 +140,18 @@ func partsOf(info object.Info, r object.Reader, in *attributesInput) (*attribute
 		if err != nil {
 			return nil, err
 		}
-		out.Part = append(out.Part, attributesPart{n, size})
+		p := attributesPart{PartNumber: n, Size: size}
+		if sums != nil {
+			sum, err := sums.PartChecksum(n)
+			if err != nil {
+				return nil, err
+			}
+			// A sum of another kind says nothing about the whole one.
+			if sum.Algorithm == info.Checksum.Algorithm {
+				p.checksumXML = checksumOf(sum)
+			}
+		}
+		out.Part = append(out.Part, p)
 		out.NextPartNumberMarker = n
 	}
 	return out, nil

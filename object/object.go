@@ -152,6 +152,13 @@ type RangeWriter interface {
 	WriteRange(w io.Writer, offset, size int64) (n int64, err error)
 }
 
+// A PartSummer is a Reader that knows the checksums of the object's parts, as
+// Part counts them: zero for what has none. They are of the same algorithm as
+// Info.Checksum, or of none or another where their sender chose so.
+type PartSummer interface {
+	PartChecksum(n int) (Checksum, error)
+}
+
 // A Query selects a page of a listing. Order is by bytes of the key.
 type Query struct {
 	Prefix string

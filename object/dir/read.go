@@ -119,14 +119,32 @@ func (r *reader) Part(n int) (offset, size int64, err error) {
 	if len(r.manifest.runs) == 0 && n == 1 {
 		return 0, r.manifest.size, nil
 	}
-	before := 0
-	for i, run := range r.manifest.runs {
-		if n > before && n <= before+run.count {
-			return r.starts[i] + int64(n-before-1)*run.size, run.size, nil
-		}
-		before += run.count
+	i, k, ok := r.manifest.nth(n)
+	if !ok {
+		return 0, 0, noPart(n)
 	}
-	return 0, 0, strait.Errorf(strait.Invalid, "part number", "the object has no part %d", n)
+	size = r.manifest.runs[i].size
+	return r.starts[i] + int64(k)*size, size, nil
+}
+
+// PartChecksum implements object.PartSummer.
+func (r *reader) PartChecksum(n int) (object.Checksum, error) {
+	if len(r.manifest.runs) == 0 && n == 1 {
+		return r.manifest.checksum, nil
+	}
+	i, k, ok := r.manifest.nth(n)
+	if !ok {
+		return object.Checksum{}, noPart(n)
+	}
+	p, err := r.store.part(context.Background(), r.manifest.version, r.manifest.runs[i].first+k)
+	if err != nil {
+		return object.Checksum{}, damaged(err)
+	}
+	return p.checksum, nil
+}
+
+func noPart(n int) error {
+	return strait.Errorf(strait.Invalid, "part number", "the object has no part %d", n)
 }
 
 func (r *reader) Close() error {

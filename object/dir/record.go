@@ -162,6 +162,18 @@ func (m *manifest) parts() (n int) {
 	return n
 }
 
+// nth is where the n-th part is, counted from 1 in order of part numbers: the
+// k-th, counted from 0, of a run.
+func (m *manifest) nth(n int) (run, k int, ok bool) {
+	for i, r := range m.runs {
+		if n >= 1 && n <= r.count {
+			return i, n - 1, true
+		}
+		n -= r.count
+	}
+	return 0, 0, false
+}
+
 // has tells whether part number belongs to the object.
 func (m *manifest) has(number int) bool {
 	for _, r := range m.runs {

@@ -2,6 +2,8 @@ package s3_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"net/url"
 	"slices"
@@ -108,6 +110,54 @@ func TestCopyPart(t *testing.T) {
 	h.must(err)
 	if *a.ObjectSize != 5242881 || *a.ObjectParts.TotalPartsCount != 2 || len(a.ObjectParts.Parts) != 2 || strings.Contains(*a.ETag, `"`) {
 		t.Errorf("attributes: %+v %+v", a, a.ObjectParts)
+	}
+}
+
+// TestPartChecksums: attributes tell the checksum of each part, page by page,
+// beside the one of the whole.
+func TestPartChecksums(t *testing.T) {
+	h := raise(t)
+	c := h.client(h.http)
+	b := h.bucket(c, "sums")
+	up, err := c.CreateMultipartUpload(h.ctx, &s3.CreateMultipartUploadInput{Bucket: &b, Key: ptr("k"), ChecksumAlgorithm: types.ChecksumAlgorithmSha256})
+	h.must(err)
+	var done []types.CompletedPart
+	for i, body := range []string{strings.Repeat("a", 5<<20), strings.Repeat("b", 5<<20), "end"} {
+		n := ptr(int32(2*i + 1)) // numbers need not follow each other
+		out, err := c.UploadPart(h.ctx, &s3.UploadPartInput{Bucket: &b, Key: ptr("k"), UploadId: up.UploadId, PartNumber: n,
+			Body: strings.NewReader(body), ChecksumAlgorithm: types.ChecksumAlgorithmSha256})
+		h.must(err)
+		sum := sha256.Sum256([]byte(body))
+		if want := base64.StdEncoding.EncodeToString(sum[:]); *out.ChecksumSHA256 != want {
+			t.Errorf("part %d: checksum %s, want %s", *n, *out.ChecksumSHA256, want)
+		}
+		done = append(done, types.CompletedPart{PartNumber: n, ETag: out.ETag, ChecksumSHA256: out.ChecksumSHA256})
+	}
+	whole, err := c.CompleteMultipartUpload(h.ctx, &s3.CompleteMultipartUploadInput{Bucket: &b, Key: ptr("k"), UploadId: up.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: done}})
+	h.must(err)
+	var told []types.ObjectPart
+	in := &s3.GetObjectAttributesInput{Bucket: &b, Key: ptr("k"), MaxParts: ptr(int32(2)),
+		ObjectAttributes: []types.ObjectAttributes{types.ObjectAttributesChecksum, types.ObjectAttributesObjectParts}}
+	for {
+		a, err := c.GetObjectAttributes(h.ctx, in)
+		h.must(err)
+		if *a.Checksum.ChecksumSHA256 != *whole.ChecksumSHA256 {
+			t.Errorf("the whole: %s, want %s", *a.Checksum.ChecksumSHA256, *whole.ChecksumSHA256)
+		}
+		told = append(told, a.ObjectParts.Parts...)
+		if !*a.ObjectParts.IsTruncated {
+			break
+		}
+		in.PartNumberMarker = a.ObjectParts.NextPartNumberMarker
+	}
+	if len(told) != len(done) {
+		t.Fatalf("%d parts are told, want %d", len(told), len(done))
+	}
+	for i, p := range told {
+		if p.ChecksumSHA256 == nil || *p.ChecksumSHA256 != *done[i].ChecksumSHA256 {
+			t.Errorf("part %d: %+v, want the checksum %s", i+1, p, *done[i].ChecksumSHA256)
+		}
 	}
 }
 
