@@ -29,6 +29,14 @@ func lookup(c codes, e *strait.Error) (string, int) {
 	return r.code, r.status
 }
 
+// later tells clients when to come again, where waiting helps: the header that
+// curl, browsers and the SDKs' retries know.
+func later(h http.Header, status int) {
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+}
+
 const (
 	badRequest   = http.StatusBadRequest
 	forbidden    = http.StatusForbidden

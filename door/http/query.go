@@ -177,6 +177,7 @@ func (query) encode(x *exchange, o *api.Operation, out any) error {
 
 func (query) fail(x *exchange, e *strait.Error) {
 	code, status := lookup(queryCodes, e)
+	later(x.w.Header(), status)
 	ns := x.service.Namespace
 	if code == "InvalidAction" {
 		ns = "http://webservices.amazon.com/AWSFault/2005-15-09"

@@ -102,6 +102,7 @@ func (restJSON) encode(x *exchange, o *api.Operation, out any) error {
 func (restJSON) fail(x *exchange, e *strait.Error) {
 	codes := restCodes[x.service.Name]
 	code, status := lookup(codes, e)
+	later(x.w.Header(), status)
 	doc := map[string]any{"message": e.Message}
 	switch x.service.Name {
 	case "lambda":

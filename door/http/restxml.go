@@ -199,6 +199,7 @@ func document(out any) any {
 
 func (restXML) fail(x *exchange, e *strait.Error) {
 	code, status := lookup(s3Codes, e)
+	later(x.w.Header(), status)
 	h := x.w.Header()
 	h.Set("x-amz-request-id", x.id)
 	h.Set("x-amz-id-2", x.id)

@@ -50,6 +50,7 @@ func (targetJSON) encode(x *exchange, _ *api.Operation, out any) error {
 
 func (targetJSON) fail(x *exchange, e *strait.Error) {
 	code, status := lookup(targetCodes[x.service.Name], e)
+	later(x.w.Header(), status)
 	doc := map[string]string{"__type": code, "message": e.Message}
 	if id := e.Detail["DecisionId"]; id != "" {
 		doc["decisionId"] = id

@@ -299,7 +299,7 @@ func (a *answer) labelled(protocol string) string {
 }
 
 // headers are those that answers tell something with.
-var headers = []string{"X-Amz-Executed-Version", "X-Amz-Function-Error", "X-Amz-Log-Result"}
+var headers = []string{"X-Amz-Executed-Version", "X-Amz-Function-Error", "X-Amz-Log-Result", "Retry-After"}
 
 // said is the answer as lines of a talk.
 func (a *answer) said() string {
