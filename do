@@ -49,7 +49,6 @@ clients() {
   else
     say "LEFT OUT: the Node clients (no npm)"
   fi
-  [ -x bin/versitygw ] || timeout 15 ./do peers || say "LEFT OUT: versitygw (not built within 15 s: ./do peers)"
 }
 
 # cross builds the agent for what devices are, stripped, and says how large it
@@ -69,7 +68,7 @@ cross() {
 
 test_() {
   clients
-  local unformatted race=()
+  local unformatted race=() cold=
   unformatted=$(gofmt -l $(git ls-files '*.go'))
   [ -z "$unformatted" ] || { say "gofmt would change: $unformatted"; exit 1; }
   # Vetting compiles what the tests need. A machine where that takes long has
@@ -79,10 +78,12 @@ test_() {
   go vet ./...
   if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; then race=(-race); else say "no C compiler: tests run without the race detector"; fi
   if [ $((SECONDS - began)) -gt 90 ]; then
+    cold=yes
     say "LEFT OUT: the race detector in the rooms whose tests link AWS's SDKs (everything had to be compiled; the next ./do test has it)"
     raced='^strait/(story|policy$|api$|cmd/|device$|identity/sigv4$|object/s3$|server$|setup$)'
     plain+=(./api ./cmd/... ./device ./identity/sigv4 ./object/s3 ./server ./setup)
   fi
+  [ -x bin/versitygw ] || { [ -z "$cold" ] && timeout 15 ./do peers; } || say "LEFT OUT: versitygw (not built within 15 s: ./do peers)"
   # Rooms with the race detector; stories, which drive built binaries, without;
   # nor policy, where nothing runs beside anything else. Three at once on two
   # cores: they wait a third of their time.
@@ -90,14 +91,14 @@ test_() {
   go test -vet=off -p 3 -timeout 12m "$@" "${plain[@]}"
   # What the race detector cannot judge: memory and allocations of decisions.
   go test -vet=off -timeout 5m "$@" -run '^(TestFloodMemory|TestGuardAllocatesNothing)$' ./authz
-  # With -v they say which clients they drove, and each step; and what happened
-  # to the device, with the seed and the agent's memory.
-  go test -vet=off -timeout 12m -parallel 3 -v "$@" ./story
-  go test -vet=off -timeout 12m -v "$@" ./story/device | grep -v '^=== '
-  go test -vet=off -p 3 -timeout 12m "$@" $(go list ./story/... | grep -vE '^strait/story(/device)?$')
+  # With -v they say which clients they drove, each step, what happened to the
+  # device, the seeds and the agent's memory. They wait a good part of their
+  # time, for programs that start and for each other.
+  go test -vet=off -p 3 -parallel 3 -timeout 20m -v "$@" ./story/... | grep -vE '^ *=== '
   # The agent for other systems: links only, where they were built before. A
   # machine that has had to compile everything has little time left for them.
-  local left=$((SECONDS < 700 ? 100 : 20))
+  local left=$((870 - SECONDS))
+  left=$((left < 20 ? 20 : left > 100 ? 100 : left))
   timeout "$left" ./do cross || { [ $? = 124 ] && say "LEFT OUT: the rest of the agent's cross-builds (not within $left s: ./do cross)"; }
 }
 
