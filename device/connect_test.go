@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -206,29 +207,36 @@ func TestThreeFields(t *testing.T) {
 	signed := h.signed("127.0.0.1", nil)
 	requests := collect(t, signed, "device00/token/req")
 	c := h.connect(nil)
-	answer := func(s string) {
-		next(t, requests)
-		if err := signed.Publish(within(t), device.Message{Topic: "device00/token/res", Payload: []byte(s), QoS: 1}); err != nil {
-			t.Error(err)
-		}
+	var answering sync.WaitGroup
+	answer := func(answers ...string) {
+		answering.Go(func() {
+			for _, s := range answers {
+				next(t, requests)
+				if err := signed.Publish(within(t), device.Message{Topic: "device00/token/res", Payload: []byte(s), QoS: 1}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
-	go answer(`{"AccessKeyId":"ASIAX","SecretAccessKey":"secret","SessionToken":"token"}`)
-	g, err := c.Credentials(device.CredentialsOptions{}).Grant(within(t))
+	grant := func(o device.CredentialsOptions) (device.Grant, error) {
+		defer answering.Wait()
+		return c.Credentials(o).Grant(within(t))
+	}
+	answer(`{"AccessKeyId":"ASIAX","SecretAccessKey":"secret","SessionToken":"token"}`)
+	g, err := grant(device.CredentialsOptions{})
 	if err != nil || g.AccessKeyID != "ASIAX" || g.SecretAccessKey != "secret" || g.SessionToken != "token" || g.Prefix != "device00/" || g.Expiration.IsZero() {
 		t.Errorf("Grant = %+v, %v", g, err)
 	}
-	go func() { // without a token it may be an old one: it is asked again
-		answer(`{"error":{"code":"AccessDenied","message":"not you"}}`)
-		answer(`{"error":{"code":"AccessDenied","message":"not you"}}`)
-	}()
-	_, err = c.Credentials(device.CredentialsOptions{Purpose: "a"}).Grant(within(t))
+	// Without a token it may be an old one: it is asked again.
+	answer(`{"error":{"code":"AccessDenied","message":"not you"}}`, `{"error":{"code":"AccessDenied","message":"not you"}}`)
+	_, err = grant(device.CredentialsOptions{Purpose: "a"})
 	wantKind(t, "a refusal", err, strait.Denied, "not you")
-	go answer(`{"AccessKeyId":"ASIAX"}`)
-	_, err = c.Credentials(device.CredentialsOptions{Purpose: "b"}).Grant(within(t))
+	answer(`{"AccessKeyId":"ASIAX"}`)
+	_, err = grant(device.CredentialsOptions{Purpose: "b"})
 	wantKind(t, "half an answer", err, strait.Unsupported, "SessionToken")
 	// What belongs to another request is passed over.
-	go answer(`{"clientToken":"another","AccessKeyId":"ASIAX","SecretAccessKey":"secret","SessionToken":"token"}`)
-	_, err = c.Credentials(device.CredentialsOptions{Purpose: "c", Timeout: 300 * time.Millisecond}).Grant(within(t))
+	answer(`{"clientToken":"another","AccessKeyId":"ASIAX","SecretAccessKey":"secret","SessionToken":"token"}`)
+	_, err = grant(device.CredentialsOptions{Purpose: "c", Timeout: time.Second})
 	wantKind(t, "another's answer", err, strait.Unavailable)
 }
 

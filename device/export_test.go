@@ -2,7 +2,10 @@ package device
 
 import (
 	"context"
+	"net"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // For tests of what cannot be seen from outside.
@@ -20,6 +23,9 @@ type (
 	PartDone = partDone
 	Record   = record
 )
+
+// Stream is a WebSocket as Paho sees it.
+func Stream(c *websocket.Conn) net.Conn { return &socketConn{Conn: c} }
 
 // OpenJournal holds a journal as another process would.
 func OpenJournal(path string) (interface{ Close() error }, error) {

@@ -248,9 +248,9 @@ func TestRefusedForAWhile(t *testing.T) {
 	c := h.connect(nil)
 	var said events
 	start := time.Now()
-	_, err := c.Upload(within(t), device.UploadInput{Body: bytes.NewReader([]byte("x")), Size: 1, FullKey: "device01/x", RefusedFor: 2 * time.Second, Say: said.say})
+	_, err := c.Upload(within(t), device.UploadInput{Body: bytes.NewReader([]byte("x")), Size: 1, FullKey: "device01/x", RefusedFor: 3 * time.Second, Say: said.say})
 	wantKind(t, "an upload elsewhere", err, strait.Denied, "is not authorized to perform: s3:PutObject", "no session policy allows", "strait explain --thing device00")
-	if took := time.Since(start); took < 2*time.Second || said.count(device.Retrying) < 2 {
+	if took := time.Since(start); took < 3*time.Second || said.count(device.Retrying) < 2 {
 		t.Errorf("told after %s and %d tries", took, said.count(device.Retrying))
 	}
 	// No network at all: bounded, too.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -115,11 +116,12 @@ func (s *socket) refused(answer *http.Response) error {
 	return strait.Errorf(kind, "connect", "connect to %s: the server answered the WebSocket handshake with %s %s", s.cfg.Endpoint, answer.Status, strings.TrimSpace(string(body)))
 }
 
-// A socketConn is a WebSocket as a stream of bytes. One goroutine reads, one
-// writes, as Paho does.
+// A socketConn is a WebSocket as a stream of bytes. One goroutine reads; any
+// may write: Paho sends its pings beside everything else.
 type socketConn struct {
 	*websocket.Conn
 	message io.Reader
+	writing sync.Mutex
 }
 
 func (s *socketConn) Read(p []byte) (int, error) {
@@ -150,10 +152,19 @@ func (s *socketConn) Read(p []byte) (int, error) {
 }
 
 func (s *socketConn) Write(p []byte) (int, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	if err := s.WriteMessage(websocket.BinaryMessage, p); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// SetWriteDeadline is about the writes that begin after it.
+func (s *socketConn) SetWriteDeadline(t time.Time) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.Conn.SetWriteDeadline(t)
 }
 
 func (s *socketConn) SetDeadline(t time.Time) error {
