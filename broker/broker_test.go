@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"strait"
+	"strait/await"
 	"strait/broker"
 	"strait/state"
 	"strait/state/local"
@@ -103,7 +104,7 @@ func (h *house) publishMessage(m *broker.Message) {
 // next returns exactly n deliveries, within some seconds.
 func (h *house) next(s *broker.Session, n int) []broker.Delivery {
 	h.Helper()
-	c, cancel := context.WithTimeout(ctx, 10*time.Second)
+	c, cancel := context.WithTimeout(ctx, await.Patience)
 	defer cancel()
 	var got []broker.Delivery
 	for len(got) < n {

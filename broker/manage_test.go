@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"strait"
+	"strait/await"
 	"strait/broker"
 )
 
@@ -73,7 +74,7 @@ func TestDirect(t *testing.T) {
 	send := func(qos byte) chan error {
 		done := make(chan error, 1)
 		go func() {
-			c, cancel := context.WithTimeout(ctx, 10*time.Second)
+			c, cancel := context.WithTimeout(ctx, await.Patience)
 			defer cancel()
 			done <- h.Direct(c, "a", &broker.Message{Topic: "t", Payload: []byte("x"), QoS: qos})
 		}()
@@ -131,7 +132,7 @@ func TestDirect(t *testing.T) {
 	}
 	// A client that reads nothing holds no more than its queue.
 	h.connect("a", true)
-	c, cancel := context.WithTimeout(ctx, 10*time.Second)
+	c, cancel := context.WithTimeout(ctx, await.Patience)
 	defer cancel()
 	waiting := make(chan error, 2)
 	for range 2 {

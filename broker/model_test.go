@@ -13,8 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"strait/await"
 	"strait/broker"
 	"strait/state/local"
 )
@@ -146,7 +146,7 @@ func playModel(t *testing.T, seed uint64, steps int) {
 			}
 			refuse := r.IntN(10) == 0 // what comes first
 			asked := 0
-			done, cancel := context.WithTimeout(ctx, 5*time.Second)
+			done, cancel := context.WithTimeout(ctx, await.Patience)
 			if refuse {
 				cancel() // there may be nothing else
 			}

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"strait/await"
 	"strait/broker"
 )
 
@@ -115,7 +117,7 @@ func TestReceiveMaximum(t *testing.T) {
 		h.publish("t", "x", 1)
 	}
 	for got := 0; got < n; {
-		c, cancel := context.WithTimeout(ctx, 10*time.Second)
+		c, cancel := context.WithTimeout(ctx, await.Patience)
 		ds, err := s.Next(c, make([]broker.Delivery, 0, 64), all)
 		cancel()
 		if err != nil || len(ds) > 10 {
@@ -208,50 +210,54 @@ func TestSubscriptionOptions(t *testing.T) {
 // TestReplayRate: what was queued comes slowly, what is new does not wait for
 // more than that.
 func TestReplayRate(t *testing.T) {
-	h := open(t, broker.Config{Limits: broker.Limits{ReplayRate: 20}})
-	s := h.connect("s", false)
-	h.subscribe(s, 1, "t")
-	h.publish("t", "live", 1)
-	h.ack(s, h.next(s, 1)...)
-	s.End(ctx, broker.EndCause{})
-	for range 6 {
-		h.publish("t", "queued", 1)
-	}
-	s = h.connect("s", false)
-	begin := time.Now()
-	h.next(s, 6)
-	if took := time.Since(begin); took < 240*time.Millisecond || took > 5*time.Second {
-		t.Errorf("6 messages at 20 a second took %s", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, broker.Config{Limits: broker.Limits{ReplayRate: 20}})
+		s := h.connect("s", false)
+		h.subscribe(s, 1, "t")
+		h.publish("t", "live", 1)
+		h.ack(s, h.next(s, 1)...)
+		s.End(ctx, broker.EndCause{})
+		for range 6 {
+			h.publish("t", "queued", 1)
+		}
+		s = h.connect("s", false)
+		begin := time.Now()
+		h.next(s, 6)
+		if took := time.Since(begin); took != 250*time.Millisecond {
+			t.Errorf("6 messages at 20 a second took %s", took)
+		}
+	})
 }
 
 // TestHeldBytes: when too much waits in memory, publishers are slowed; who
 // reads loses nothing, who does not loses what exceeds a small share.
 func TestHeldBytes(t *testing.T) {
-	h := open(t, broker.Config{Limits: broker.Limits{HeldBytes: 256 << 10}})
-	idle, busy := h.connect("idle", true), h.connect("busy", true)
-	h.subscribe(idle, 0, "t")
-	h.subscribe(busy, 0, "t")
-	payload := strings.Repeat("x", 32<<10)
-	var slowest time.Duration
-	for range 12 {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, broker.Config{Limits: broker.Limits{HeldBytes: 256 << 10}})
+		idle, busy := h.connect("idle", true), h.connect("busy", true)
+		h.subscribe(idle, 0, "t")
+		h.subscribe(busy, 0, "t")
+		payload := strings.Repeat("x", 32<<10)
+		var slowest time.Duration
+		for range 12 {
+			begin := time.Now()
+			h.publish("t", payload, 0)
+			slowest = max(slowest, time.Since(begin))
+			h.next(busy, 1)
+		}
+		if slowest != time.Second {
+			t.Errorf("the slowest publish took %s, want a second", slowest)
+		}
+		if got := h.Stats().Dropped; got == 0 || got > 5 {
+			t.Errorf("%d were dropped, want 1 to 5", got)
+		}
+		h.Kick("idle", nil) // gives all back
 		begin := time.Now()
 		h.publish("t", payload, 0)
-		slowest = max(slowest, time.Since(begin))
-		h.next(busy, 1)
-	}
-	if slowest < 500*time.Millisecond {
-		t.Errorf("the slowest publish took %s, want about a second", slowest)
-	}
-	if got := h.Stats().Dropped; got == 0 || got > 5 {
-		t.Errorf("%d were dropped, want 1 to 5", got)
-	}
-	h.Kick("idle", nil) // gives all back
-	begin := time.Now()
-	h.publish("t", payload, 0)
-	if took := time.Since(begin); took > 500*time.Millisecond {
-		t.Errorf("a publish took %s although there is room", took)
-	}
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("a publish took %s although there is room", took)
+		}
+	})
 }
 
 func TestBasicIngestIsNotDelivered(t *testing.T) {
@@ -326,37 +332,39 @@ func TestGivenUp(t *testing.T) {
 // TestSharedReplayRate: what came by a shared subscription has a rate of its
 // own, and all sessions together have one.
 func TestSharedReplayRate(t *testing.T) {
-	h := open(t, broker.Config{Limits: broker.Limits{ReplayRate: 1, SharedReplayRate: 20}})
-	s := h.connect("s", false)
-	h.subscribe(s, 1, "$share/g/t")
-	s.End(ctx, broker.EndCause{})
-	for range 6 {
-		h.publish("t", "queued", 1)
-	}
-	s = h.connect("s", false)
-	begin := time.Now()
-	h.ack(s, h.next(s, 6)...)
-	if took := time.Since(begin); took < 240*time.Millisecond || took > 4*time.Second {
-		t.Errorf("6 messages at 20 a second took %s", took)
-	}
-	h = open(t, broker.Config{Limits: broker.Limits{ReplayAll: 20}})
-	var all []*broker.Session
-	for _, id := range []string{"a", "b"} {
-		s := h.connect(id, false)
-		h.subscribe(s, 1, "t")
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, broker.Config{Limits: broker.Limits{ReplayRate: 1, SharedReplayRate: 20}})
+		s := h.connect("s", false)
+		h.subscribe(s, 1, "$share/g/t")
 		s.End(ctx, broker.EndCause{})
-	}
-	for range 3 {
-		h.publish("t", "queued", 1)
-	}
-	begin = time.Now()
-	for _, id := range []string{"a", "b"} {
-		all = append(all, h.connect(id, false))
-	}
-	for _, s := range all {
-		h.next(s, 3)
-	}
-	if took := time.Since(begin); took < 240*time.Millisecond || took > 5*time.Second {
-		t.Errorf("6 messages of two sessions at 20 a second took %s", took)
-	}
+		for range 6 {
+			h.publish("t", "queued", 1)
+		}
+		s = h.connect("s", false)
+		begin := time.Now()
+		h.ack(s, h.next(s, 6)...)
+		if took := time.Since(begin); took != 250*time.Millisecond {
+			t.Errorf("6 messages at 20 a second took %s", took)
+		}
+		h = open(t, broker.Config{Limits: broker.Limits{ReplayAll: 20}})
+		var all []*broker.Session
+		for _, id := range []string{"a", "b"} {
+			s := h.connect(id, false)
+			h.subscribe(s, 1, "t")
+			s.End(ctx, broker.EndCause{})
+		}
+		for range 3 {
+			h.publish("t", "queued", 1)
+		}
+		begin = time.Now()
+		for _, id := range []string{"a", "b"} {
+			all = append(all, h.connect(id, false))
+		}
+		for _, s := range all {
+			h.next(s, 3)
+		}
+		if took := time.Since(begin); took != 250*time.Millisecond {
+			t.Errorf("6 messages of two sessions at 20 a second took %s", took)
+		}
+	})
 }

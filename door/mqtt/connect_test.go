@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"strait/door/mqtt"
@@ -105,48 +106,43 @@ func TestWhatTheConnectorLearns(t *testing.T) {
 	}
 }
 
+// TestSilentClients runs in a bubble, where time is exact.
 func TestSilentClients(t *testing.T) {
-	h := open(t, mqtt.Limits{Connect: 100 * time.Millisecond, KeepAliveMin: time.Nanosecond, KeepAliveMax: 400 * time.Millisecond})
-	begin := time.Now()
-	dial(t, h.addr).closed() // it never says CONNECT
-	r := dial(t, h.addr)
-	r.write([]byte{0x10, 0x0d, 0}) // or says half of it
-	r.closed()
-	if took := time.Since(begin); took < 200*time.Millisecond || took > 3*time.Second {
-		t.Errorf("two clients without CONNECT were closed after %s together, want 0.2 s", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h := build(t, mqtt.Limits{}) // AWS's: 10 s for a CONNECT
+		begin := time.Now()
+		closed := func(what string, r *rawClient, least, most time.Duration) {
+			t.Helper()
+			r.closed()
+			if took := time.Since(begin); took < least || took > most {
+				t.Errorf("%s was closed after %s, want %s to %s", what, took, least, most)
+			}
+			begin = time.Now()
+		}
+		closed("who never says CONNECT", h.pipe(), 10*time.Second, 10*time.Second)
+		r := h.pipe()
+		r.write([]byte{0x10, 0x0d, 0}) // or says half of it
+		closed("who says half of it", r, 10*time.Second, 10*time.Second)
 
-	// A will, and a clean reader that is told of it.
-	watcher := h.connect(packet.Connect{ClientID: "watcher", Clean: true})
-	watcher.subscribe("will", 0)
-	r = h.connect(packet.Connect{ClientID: "silent", Clean: true, Will: &packet.Will{Topic: "will", Payload: []byte("gone")}})
-	begin = time.Now()
-	for time.Since(begin) < 900*time.Millisecond {
-		watcher.ping()
-		r.ping() // both live on for longer than the keep-alive
-	}
-	begin = time.Now()
-	go func() { // the watcher goes on
-		for time.Since(begin) < 2*time.Second {
-			if _, err := watcher.nc.Write([]byte{0xc0, 0}); err != nil {
-				return
-			}
-			time.Sleep(50 * time.Millisecond)
+		// A will, and a clean reader that is told of it.
+		watcher := h.pipe()
+		watcher.hello(packet.Connect{ClientID: "watcher", Clean: true, KeepAlive: 1200})
+		watcher.subscribe("will", 0)
+		r = h.pipe()
+		r.hello(packet.Connect{ClientID: "silent", Clean: true, KeepAlive: 40, Will: &packet.Will{Topic: "will", Payload: []byte("gone")}})
+		for range 5 { // it lives on for longer than the keep-alive
+			time.Sleep(59 * time.Second)
+			r.ping()
 		}
-	}()
-	r.closed()
-	if took := time.Since(begin); took < 500*time.Millisecond || took > 1500*time.Millisecond {
-		t.Errorf("closed after %s of silence, want 1.5 times 400 ms", took)
-	}
-	h.ended(mqtt.KeepAliveTimeout)
-	for {
-		if p, ok := watcher.next().(*packet.Publish); ok {
-			if p.Topic != "will" || string(p.Payload) != "gone" {
-				t.Errorf("the will is %+v", p)
-			}
-			break
+		begin = time.Now()
+		// Up to a second late: the deadline is not moved with each packet.
+		closed("who fell silent", r, 60*time.Second, 61*time.Second)
+		h.ended(mqtt.KeepAliveTimeout)
+		p, ok := watcher.next().(*packet.Publish)
+		if !ok || p.Topic != "will" || string(p.Payload) != "gone" {
+			t.Errorf("the will is %+v", p)
 		}
-	}
+	})
 }
 
 func TestSecondConnect(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"strait"
+	"strait/await"
 	"strait/broker"
 	"strait/door/mqtt"
 	"strait/door/mqtt/packet"
@@ -22,7 +23,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+const patience = await.Patience
 
 // A house is a door with the real broker behind it. Topics that begin with
 // "denied" are forbidden, "wrong" is Invalid, "dropped" is over a Limit;
@@ -42,18 +43,10 @@ type house struct {
 	guests map[string]*guest
 }
 
+// open opens a house whose door listens.
 func open(t *testing.T, limits mqtt.Limits) *house {
 	t.Helper()
-	store, err := local.Open(t.TempDir(), local.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := broker.Open(t.Context(), broker.Config{Store: store})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &house{t: t, broker: b, ends: make(chan mqtt.Reason, 100), came: make(chan mqtt.Connect, 100), guests: map[string]*guest{}}
-	h.server = &mqtt.Server{Connector: h, Limits: limits}
+	h := build(t, limits)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +65,24 @@ func open(t *testing.T, limits mqtt.Limits) *house {
 		case <-time.After(patience):
 			t.Error("Serve does not return although its context has ended")
 		}
+	})
+	return h
+}
+
+// build opens a house that nobody can dial: see pipe.
+func build(t *testing.T, limits mqtt.Limits) *house {
+	t.Helper()
+	store, err := local.Open(t.TempDir(), local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := broker.Open(t.Context(), broker.Config{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{t: t, broker: b, ends: make(chan mqtt.Reason, 100), came: make(chan mqtt.Connect, 100), guests: map[string]*guest{}}
+	h.server = &mqtt.Server{Connector: h, Limits: limits}
+	t.Cleanup(func() {
 		if err := b.Close(context.Background()); err != nil {
 			t.Errorf("close the broker: %v", err)
 		}
@@ -238,6 +249,23 @@ func dial(t *testing.T, addr string) *rawClient {
 		t.Fatal(err)
 	}
 	return raw(t, nc)
+}
+
+// pipe connects without a network, so that the time of a bubble of synctest
+// passes while all wait.
+func (h *house) pipe() *rawClient {
+	h.t.Helper()
+	nc, there := net.Pipe()
+	served := make(chan struct{})
+	go func() {
+		h.server.ServeConn(context.Background(), there)
+		close(served)
+	}()
+	h.t.Cleanup(func() {
+		_ = nc.Close()
+		<-served
+	})
+	return &rawClient{h.t, nc, packet.NewReader(bufio.NewReader(nc), packet.MaxRemaining)}
 }
 
 func raw(t *testing.T, nc net.Conn) *rawClient {

@@ -203,7 +203,7 @@ func TestPubacksWaitInOrder(t *testing.T) {
 // TestSlowReader: a client that does not read slows nobody else down, and in
 // the end is closed.
 func TestSlowReader(t *testing.T) {
-	h := open(t, mqtt.Limits{Write: 300 * time.Millisecond})
+	h := open(t, mqtt.Limits{Write: 3 * time.Second}) // the others' time, too
 	slow := h.connect(packet.Connect{ClientID: "slow", Clean: true})
 	_ = slow.nc.(*net.TCPConn).SetReadBuffer(4 << 10)
 	slow.subscribe("t", 0)
