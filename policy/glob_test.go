@@ -58,7 +58,7 @@ func isASCII(s string) bool {
 
 // Patterns that make backtracking matchers run for years are done at once.
 func TestMatchStaysLinear(t *testing.T) {
-	start := time.Now()
+	start := processorTime()
 	text := strings.Repeat("a", 100_000)
 	for _, pattern := range []string{
 		strings.Repeat("a*", 1000) + "b",
@@ -71,7 +71,7 @@ func TestMatchStaysLinear(t *testing.T) {
 			t.Errorf("%.20q... matched", pattern)
 		}
 	}
-	if d := time.Since(start); d > 3*time.Second {
+	if d := processorTime() - start; d > 3*time.Second {
 		t.Errorf("five matches took %v", d)
 	}
 }

@@ -109,7 +109,7 @@ func TestDocumentsStayLinear(t *testing.T) {
 		"both":       many(100, `{"Effect":"Allow","Action":`+list(60, `"s3:PutObject"`)+`,"Resource":`+list(60, `"arn:aws:s3:::b/*"`)+`}`),
 		"conditions": many(1, `{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringLike":{"aws:username":`+list(20000, `"*a*a*b"`)+`}}}`),
 	} {
-		start := time.Now()
+		start := processorTime()
 		s := policy.Set{Identity: []*policy.Document{parse(t, policy.Identity, name, text)}}
 		r := policy.Request{Principal: principal(t, "alice"), Action: "s3:PutObject", Resource: strait.ARN("arn:aws:s3:::" + strings.Repeat("a", 1024)),
 			Context: policy.Context{"aws:username": {strings.Repeat("a", 64)}, "iot:clientid": {"a"}}}
@@ -119,12 +119,12 @@ func TestDocumentsStayLinear(t *testing.T) {
 		if found := policy.Lint(policy.IoT, text); len(found) > 1000 {
 			t.Errorf("%s: %d findings", name, len(found))
 		}
-		if d := time.Since(start); d > 15*time.Second {
+		if d := processorTime() - start; d > 15*time.Second {
 			t.Errorf("%s of %d bytes took %v", name, len(text), d)
 		}
 	}
 	var b policy.Batch
-	start := time.Now()
+	start := processorTime()
 	if _, err := b.Line("{" + strings.TrimSuffix(strings.Repeat(`"a":1,`, 60000), ",") + "}"); err == nil {
 		t.Error("a line of 60,000 equal keys is taken")
 	}
@@ -132,7 +132,7 @@ func TestDocumentsStayLinear(t *testing.T) {
 	for i := range 40000 {
 		fmt.Fprintf(&keys, `"%d":1,`, i)
 	}
-	if _, err := b.Line("{" + strings.TrimSuffix(keys.String(), ",") + "}"); err == nil || time.Since(start) > time.Second {
-		t.Errorf("a line of 40,000 keys: %v after %v", err, time.Since(start))
+	if _, err := b.Line("{" + strings.TrimSuffix(keys.String(), ",") + "}"); err == nil || processorTime()-start > time.Second {
+		t.Errorf("a line of 40,000 keys: %v after %v", err, processorTime()-start)
 	}
 }

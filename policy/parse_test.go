@@ -174,11 +174,11 @@ func FuzzParse(f *testing.F) {
 // A text of half-open variables is read in one go.
 func TestParseStaysLinear(t *testing.T) {
 	text := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::` + strings.Repeat("${", 200_000) + `"}}`
-	start := time.Now()
+	start := processorTime()
 	if _, err := policy.Parse(policy.Identity, "x", text); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(start); d > 2*time.Second {
+	if d := processorTime() - start; d > 2*time.Second {
 		t.Errorf("it took %v", d)
 	}
 }

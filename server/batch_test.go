@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
+
+	"strait/await"
 )
 
 // TestHTTPBatch: an http action may gather documents into JSON arrays, within
@@ -85,7 +87,7 @@ func TestHTTPBatch(t *testing.T) {
 					}
 				}
 				all = append(all, p)
-			case <-time.After(15 * time.Second):
+			case <-time.After(await.Patience):
 				t.Fatalf("%s: only %v came", name, seen)
 			}
 		}

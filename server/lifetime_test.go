@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"strait"
+	"strait/await"
 	"strait/device"
 	"strait/server"
 	"strait/setup"
@@ -61,7 +62,7 @@ func newHouseIn(t *testing.T, data string) *house {
 // connection of its own accord, and why.
 func (h *house) closedBecause(t *testing.T, why string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	for {
 		wake := h.Recorder().Wait()

@@ -18,11 +18,12 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"strait"
+	"strait/await"
 	"strait/server"
 	"strait/setup"
 )
 
-const patience = 10 * time.Second
+const patience = await.Patience
 
 // A yard is a server with one device, whose policy is the test's.
 type yard struct {

@@ -23,6 +23,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"strait"
+	"strait/await"
 	"strait/server"
 	"strait/setup"
 )
@@ -116,7 +117,7 @@ func (h *newcomerHouse) connect(id string, crt tls.Certificate) (mqtt.Client, er
 		SetTLSConfig(&tls.Config{RootCAs: h.pool, Certificates: []tls.Certificate{crt}, ServerName: "localhost"})
 	c := mqtt.NewClient(o)
 	token := c.Connect()
-	token.WaitTimeout(20 * time.Second)
+	token.WaitTimeout(await.Patience)
 	if token.Error() == nil {
 		h.Cleanup(func() { c.Disconnect(0) })
 	}
@@ -176,7 +177,7 @@ func TestJustInTimeRegistration(t *testing.T) {
 	select {
 	case b := <-events:
 		h.must(json.Unmarshal(b, &event))
-	case <-time.After(20 * time.Second):
+	case <-time.After(await.Patience):
 		t.Fatal("no event")
 	}
 	if event.CertificateStatus != "PENDING_ACTIVATION" || event.CACertificateID != *ca.CertificateId {

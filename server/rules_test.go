@@ -248,7 +248,7 @@ func TestHTTPAction(t *testing.T) {
 		if got != `/data/a a application/json {"v":2}` {
 			t.Errorf("posted %s", got)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(await.Patience):
 		t.Fatal("nothing was posted")
 	}
 

@@ -136,9 +136,14 @@ func TestViolations(t *testing.T) {
 			r.send(&packet.Connect{Version: v, ClientID: "a", Clean: true})
 		}},
 		{"more than 100 publishes a second", "silence", "PUBACK 0x97", metered, func(r *raw) {
-			for range 110 { // QoS 0 uses the rate up, and the excess is dropped
-				publish("ok/x", 0, false, 1)(r)
+			var burst []byte // of QoS 0, which uses the rate up; the excess is dropped
+			for range 1000 {
+				var err error
+				if burst, err = (&packet.Publish{V5: r.v5, Topic: "ok/x", Payload: []byte("x")}).Append(burst); err != nil {
+					panic(err)
+				}
 			}
+			_, _ = r.nc.Write(burst)
 			publish("ok/x", 1, false, 1)(r)
 		}},
 		{"publish with QoS 2", "silence", "DISCONNECT 0x9b", free, publish("ok/x", 2, false, 1)},
