@@ -61,7 +61,7 @@ func (f *functions) wait(t *testing.T, n int) []call {
 	for range n {
 		select {
 		case <-f.came:
-		case <-time.After(10 * time.Second):
+		case <-time.After(await.Patience):
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			t.Fatalf("waited for %d calls, got %v", n, f.calls)
@@ -171,7 +171,7 @@ func accept(t *testing.T, e *rule.Engine, topic, payload string) {
 	if wait == nil {
 		t.Fatalf("Accept(%s): nothing matched", topic)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 	defer cancel()
 	if err := wait(ctx); err != nil {
 		t.Fatalf("Accept(%s): wait: %v", topic, err)

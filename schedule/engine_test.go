@@ -15,7 +15,7 @@ import (
 	"strait/state/local"
 )
 
-const patience = 10 * time.Second
+const patience = await.Patience
 
 // A house is an engine on a real store with a clock that is moved by hand, and
 // a target that writes down how it was called.

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"strait/await"
 	"strait/setup"
 	"strait/vend"
 )
@@ -96,7 +97,7 @@ func ask(t *testing.T, d setup.ThingResult) vend.Reply {
 		SetTLSConfig(&tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots}))
 	wait := func(what string, token mqtt.Token) {
 		t.Helper()
-		if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+		if !token.WaitTimeout(await.Patience) || token.Error() != nil {
 			t.Fatalf("%s: %v", what, token.Error())
 		}
 	}
@@ -111,7 +112,7 @@ func ask(t *testing.T, d setup.ThingResult) vend.Reply {
 		if err := json.Unmarshal(payload, &r); err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(await.Patience):
 		t.Fatal("no credentials came")
 	}
 	return r

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -25,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"strait"
+	"strait/await"
 	"strait/function"
 	"strait/server"
 	"strait/setup"
@@ -89,7 +89,7 @@ func program(t *testing.T) string {
 
 func upload(t *testing.T, s *setup.Session, in setup.UploadInput) setup.Result {
 	t.Helper()
-	in.Patience = 2 * time.Second
+	in.Patience = await.Patience
 	out, err := setup.Upload(t.Context(), s, in)
 	if err != nil {
 		t.Fatalf("Upload(%+v): %v", in, err)
@@ -260,7 +260,7 @@ func TestUploadInterrupted(t *testing.T) {
 		for n := 1; ; n++ {
 			name := fmt.Sprintf("%tx%d", lost, n)
 			in := named(name, vend)
-			in.Patience = 2 * time.Second
+			in.Patience = await.Patience
 			ctx, stop := context.WithCancel(t.Context())
 			line := &cut{lost: lost, stop: stop}
 			line.left.Store(int64(n))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"strait"
+	"strait/await"
 	"strait/object"
 	"strait/object/dir"
 	"strait/object/notify"
@@ -84,7 +85,7 @@ func (r *room) next() notify.Delivery {
 	select {
 	case d := <-r.told:
 		return d
-	case <-time.After(20 * time.Second):
+	case <-time.After(await.Patience):
 		r.t.Fatal("nobody was told")
 		panic("not reached")
 	}
@@ -100,7 +101,7 @@ func (r *room) set(ts ...notify.Target) {
 // emptied waits until nothing is left in the journal.
 func (r *room) emptied() {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), await.Patience)
 	defer cancel()
 	for _, err := range r.facts.Watch(ctx, "", 0) {
 		r.must(err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"strait"
+	"strait/await"
 	"strait/state"
 	"strait/state/local"
 	"strait/state/statetest"
@@ -60,7 +61,7 @@ func take(t *testing.T, c chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(20 * time.Second):
+	case <-time.After(await.Patience):
 		t.Fatal("a message did not come")
 	}
 }
