@@ -11,9 +11,10 @@ import (
 // than connections) would stay with the process for long: the collector runs
 // when the heap has doubled, and a server of silent clients allocates next to
 // nothing. So it is collected, and given back, when the server has been quiet
-// for a moment.
+// for a moment. So is, once, what starting leaves behind.
 
 const (
+	tidySoon   = time.Second // after the start
 	tidyEvery  = 5 * time.Second
 	tidyPause  = time.Minute // after a collection, at least
 	tidyLeast  = 16 << 20    // less than that is not worth it
@@ -23,7 +24,7 @@ const (
 // A tidier decides when memory is given back.
 type tidier struct {
 	allocs uint64    // bytes that had been allocated at the last look
-	next   time.Time // not before that
+	next   time.Time // not before that; zero: nothing was given back yet
 }
 
 // due tells whether to collect now: allocs counts the bytes that were ever
@@ -32,11 +33,23 @@ type tidier struct {
 func (t *tidier) due(now time.Time, allocs, live, held uint64) bool {
 	quiet := allocs-t.allocs < tidyAllocs
 	t.allocs = allocs
-	if !quiet || now.Before(t.next) || held < live+max(tidyLeast, live/4) {
+	least := max(tidyLeast, live/4)
+	if t.next.IsZero() {
+		least = 0
+	}
+	if !quiet || now.Before(t.next) || held < live+least {
 		return false
 	}
 	t.next = now.Add(tidyPause)
 	return true
+}
+
+// pause is the time until the next look.
+func (t *tidier) pause() time.Duration {
+	if t.next.IsZero() {
+		return tidySoon
+	}
+	return tidyEvery
 }
 
 // tidy gives memory back until ctx ends.
@@ -44,8 +57,9 @@ func tidy(ctx context.Context) {
 	const allocs, live, objects, unused, free = "/gc/heap/allocs:bytes", "/gc/heap/live:bytes",
 		"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes", "/memory/classes/heap/free:bytes"
 	look := []metrics.Sample{{Name: allocs}, {Name: live}, {Name: objects}, {Name: unused}, {Name: free}}
-	var t tidier
-	tick := time.NewTicker(tidyEvery)
+	metrics.Read(look)
+	t := tidier{allocs: look[0].Value.Uint64()}
+	tick := time.NewTimer(t.pause())
 	defer tick.Stop()
 	for {
 		select {
@@ -57,6 +71,7 @@ func tidy(ctx context.Context) {
 			if t.due(now, v(0), v(1), v(2)+v(3)+v(4)) {
 				debug.FreeOSMemory()
 			}
+			tick.Reset(t.pause())
 		}
 	}
 }

@@ -20,7 +20,8 @@ func TestTidy(t *testing.T) {
 	}{
 		{0, 900 * mib, 100 * mib, 300 * mib, false},                         // a storm
 		{5 * time.Second, 950 * mib, 100 * mib, 300 * mib, false},           // is not over
-		{5 * time.Second, 951 * mib, 100 * mib, 300 * mib, true},            // and is
+		{5 * time.Second, 951 * mib, 100 * mib, 100 * mib, true},            // and is: the first time, whatever it gains
+		{time.Minute, 951 * mib, 100 * mib, 300 * mib, true},                // from then on when it gains something
 		{5 * time.Second, 952 * mib, 100 * mib, 300 * mib, false},           // once is enough for now
 		{time.Minute, 953 * mib, 100 * mib, 110 * mib, false},               // nothing to gain
 		{time.Minute, 954 * mib, 100 * mib, 140 * mib, true},                // something
