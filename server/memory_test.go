@@ -1,6 +1,11 @@
 package server_test
 
 import (
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,4 +38,40 @@ func TestTidy(t *testing.T) {
 			t.Errorf("look %d: got %t, want %t", i, got, c.want)
 		}
 	}
+}
+
+// The spare room counts for the collector and takes no memory.
+func TestSpareRoom(t *testing.T) {
+	t.Setenv("GOGC", "")
+	t.Setenv("GOMEMLIMIT", "")
+	before := resident(t)
+	room := server.SpareRoom()
+	runtime.GC()
+	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+	metrics.Read(goal)
+	if got, least := goal[0].Value.Uint64(), uint64(2*len(room)); len(room) == 0 || got < least {
+		t.Errorf("with %d bytes of spare room the heap may grow to %d bytes, want %d at least", len(room), got, least)
+	}
+	if got := resident(t) - before; got > len(room)/2 {
+		t.Errorf("%d bytes of spare room take %d bytes of memory", len(room), got)
+	}
+	runtime.KeepAlive(room)
+	t.Setenv("GOGC", "100")
+	if n := len(server.SpareRoom()); n != 0 {
+		t.Errorf("%d bytes of spare room where GOGC is set", n)
+	}
+}
+
+// resident is how much memory this process takes, in bytes.
+func resident(t *testing.T) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip(err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(b))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
 }

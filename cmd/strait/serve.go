@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 
 	"strait"
@@ -58,6 +59,8 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	}
 	fmt.Printf("  ca     %s\n  admin  %s\n", r.CA, r.Credentials)
 	fmt.Printf("point tools here:  eval \"$(strait env --data %s)\"\n", r.Data)
+	room := server.SpareRoom()
 	<-ctx.Done()
+	runtime.KeepAlive(room)
 	return s.Close()
 }
