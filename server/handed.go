@@ -74,7 +74,7 @@ func remember(ctx context.Context, c net.Conn) context.Context {
 	if h, ok := c.(*handedConn); ok {
 		return context.WithValue(ctx, handedKey{}, &h.state)
 	}
-	return ctx
+	return corkedContext(ctx, c)
 }
 
 func restore(next nethttp.Handler) nethttp.Handler {

@@ -274,7 +274,7 @@ func (s *Server) serve(ctx context.Context) error {
 		s.serveWeb(tls.NewListener(l, askingTLS(cert)), web, messages)
 	}
 	for _, l := range s.listeners.http {
-		s.serveWeb(l, web, messages)
+		s.serveWeb(corking(l), web, messages)
 	}
 	s.serveMetrics(messages)
 	s.work.Go(func() { s.report(s.broker.Run(s.ctx)) })

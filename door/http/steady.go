@@ -1,6 +1,7 @@
 package http
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -42,6 +43,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b 
 // nothing. The head goes with the first bytes: begun tells whether it has.
 func (x *exchange) copyOut(status int, from io.Reader) (begun bool, err error) {
 	o := &outlet{w: x.w, control: http.NewResponseController(x.w), status: status}
+	o.way, _ = x.r.Context().Value(wayKey{}).(Way)
 	// The deadline is the connection's: it must not outlive this answer.
 	defer func() { _ = o.control.SetWriteDeadline(time.Time{}) }()
 	if w, ok := from.(io.WriterTo); ok {
@@ -57,10 +59,26 @@ func (x *exchange) copyOut(status int, from io.Reader) (begun bool, err error) {
 	return o.begun, err
 }
 
+// A Way is the connection that answers leave by.
+type Way interface {
+	// More says that what is written next will be followed by more at once.
+	More()
+}
+
+type wayKey struct{}
+
+// WithWay returns a context for the requests of a connection.
+func WithWay(ctx context.Context, w Way) context.Context { return context.WithValue(ctx, wayKey{}, w) }
+
+// headBuffer is how many bytes net/http keeps before it writes: what is longer
+// leaves in two pieces, the head being in the first.
+const headBuffer = 4 << 10
+
 // An outlet is the way out of a body.
 type outlet struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	way     Way // may be nil
 	status  int
 	begun   bool
 }
@@ -69,6 +87,9 @@ func (o *outlet) Write(p []byte) (int, error) {
 	if !o.begun {
 		o.begun = true
 		o.w.WriteHeader(o.status)
+		if o.way != nil && len(p) > headBuffer {
+			o.way.More()
+		}
 	}
 	if len(p) == 0 {
 		return 0, nil
