@@ -22,16 +22,23 @@ func Tables() []Service {
 //go:embed coverage.txt
 var refusedText string
 
+// refusedRoutes are how operations of the rest protocols that are not offered
+// would be called, as in Operation.Route: lines "service operation route".
+//
+//go:embed refused.txt
+var refusedRoutes string
+
 // A Covered is one operation of AWS: offered here, or why not.
 type Covered struct {
 	Service, Operation string
 	Offered            bool
 	Why                string // of what is not offered
+	Route              string // likewise, where its protocol has routes and AWS's models tell it
 }
 
 // Coverage returns all operations of the services that are offered, those of
 // one service together and sorted. What is offered is read from the tables
-// themselves. An error is a mistake in the list of what is not.
+// themselves. An error is a mistake in the lists of what is not.
 func Coverage() ([]Covered, error) {
 	var out []Covered
 	offered := map[string]bool{}
@@ -44,8 +51,37 @@ func Coverage() ([]Covered, error) {
 	}
 	for name := range offered {
 		s, o, _ := strings.Cut(name, " ")
-		out = append(out, Covered{s, o, true, ""})
+		out = append(out, Covered{Service: s, Operation: o, Offered: true})
 	}
+	refused, err := Refused()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range refused {
+		if offered[c.Service+" "+c.Operation] {
+			return nil, fmt.Errorf("%s %s is offered, but listed as refused: %s", c.Service, c.Operation, c.Why)
+		}
+	}
+	out = append(out, refused...)
+	slices.SortFunc(out, func(a, b Covered) int {
+		return strings.Compare(a.Service+" "+a.Operation, b.Service+" "+b.Operation)
+	})
+	return out, nil
+}
+
+// Refused returns all operations that are not offered. An error is a mistake in
+// the lists.
+func Refused() ([]Covered, error) {
+	routes := map[string]string{}
+	for line := range strings.Lines(refusedRoutes) {
+		service, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		name, route, ok := strings.Cut(rest, " ")
+		if !ok {
+			return nil, fmt.Errorf("the route of what is refused cannot be read: %s", line)
+		}
+		routes[service+" "+name] = route
+	}
+	var out []Covered
 	var service, why string
 	for line := range strings.Lines(refusedText) {
 		line = strings.TrimRight(line, "\n")
@@ -55,14 +91,13 @@ func Coverage() ([]Covered, error) {
 			continue
 		}
 		for _, o := range strings.Fields(names) {
-			if offered[service+" "+o] {
-				return nil, fmt.Errorf("%s %s is offered, but listed as refused: %s", service, o, why)
-			}
-			out = append(out, Covered{service, o, false, why})
+			name := service + " " + o
+			out = append(out, Covered{Service: service, Operation: o, Why: why, Route: routes[name]})
+			delete(routes, name)
 		}
 	}
-	slices.SortFunc(out, func(a, b Covered) int {
-		return strings.Compare(a.Service+" "+a.Operation, b.Service+" "+b.Operation)
-	})
+	for name := range routes {
+		return nil, fmt.Errorf("%s has a route, but is not listed as refused", name)
+	}
 	return out, nil
 }

@@ -59,8 +59,12 @@ type Door struct {
 // the tables and reported here.
 func New(d Door) (*Door, error) {
 	d.routes = map[string]*table{}
+	refused, err := api.Refused()
+	if err != nil {
+		return nil, err
+	}
 	for i := range d.Services {
-		t, err := newTable(&d.Services[i])
+		t, err := newTable(&d.Services[i], refused)
 		if err != nil {
 			return nil, err
 		}

@@ -102,7 +102,7 @@ var restCodes = map[string]codes{
 		},
 		strait.TooLarge:    {"": {"InvalidRequestException", badRequest}},
 		strait.Limit:       {"": {"LimitExceededException", http.StatusGone}, "iot policy version": {"VersionsLimitExceededException", conflict}, "template version": {"VersionsLimitExceededException", conflict}, "iot policy": {"MalformedPolicyException", badRequest}},
-		strait.Unsupported: {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+		strait.Unsupported: {"": {"InvalidRequestException", badRequest}, "operation": {"UnknownOperationException", notOffered}, "method": {"MethodNotAllowedException", notAllowed}},
 		strait.Unavailable: {"": {"ServiceUnavailableException", unavailable}},
 	},
 	"iotdata": {
@@ -115,7 +115,7 @@ var restCodes = map[string]codes{
 		strait.Conflict:        {"": {"ConflictException", conflict}},
 		strait.TooLarge:        {"": {"RequestEntityTooLargeException", tooLarge}},
 		strait.Limit:           {"": {"ThrottlingException", http.StatusTooManyRequests}},
-		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "operation": {"UnknownOperationException", notOffered}, "method": {"MethodNotAllowedException", notAllowed}},
 		strait.Unavailable:     {"": {"ServiceUnavailableException", unavailable}, "confirmation": {"GatewayTimeoutException", http.StatusGatewayTimeout}},
 	},
 	// What the credentials provider says is iot-shadow-and-data.md, section 7;
@@ -128,7 +128,7 @@ var restCodes = map[string]codes{
 		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}},
 		strait.TooLarge:        {"": {"InvalidRequestException", badRequest}},
 		strait.Limit:           {"": {"LimitExceededException", http.StatusTooManyRequests}},
-		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "operation": {"UnknownOperationException", notOffered}, "method": {"MethodNotAllowedException", notAllowed}},
 		strait.Unavailable:     {"": {"ServiceUnavailableException", unavailable}},
 	},
 	"lambda": {
@@ -145,7 +145,7 @@ var restCodes = map[string]codes{
 		strait.TooLarge:        {"": {"RequestTooLargeException", tooLarge}, "code": {"CodeStorageExceededException", badRequest}},
 		strait.Limit:           {"": {"TooManyRequestsException", http.StatusTooManyRequests}, "resource policy": {"PolicyLengthExceededException", badRequest}},
 		strait.Precondition:    {"": {"PreconditionFailedException", preFailed}},
-		strait.Unsupported:     {"": {"InvalidParameterValueException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+		strait.Unsupported:     {"": {"InvalidParameterValueException", badRequest}, "operation": {"UnknownOperationException", notOffered}, "method": {"MethodNotAllowedException", notAllowed}},
 		strait.Unavailable:     {"": {"ServiceException", unavailable}},
 	},
 	"scheduler": {
@@ -158,7 +158,7 @@ var restCodes = map[string]codes{
 		strait.Conflict:        {"": {"ConflictException", conflict}},
 		strait.TooLarge:        {"": {"ValidationException", badRequest}},
 		strait.Limit:           {"": {"ServiceQuotaExceededException", http.StatusPaymentRequired}},
-		strait.Unsupported:     {"": {"ValidationException", badRequest}, "method": {"UnknownOperationException", notAllowed}},
+		strait.Unsupported:     {"": {"ValidationException", badRequest}, "operation": {"UnknownOperationException", notOffered}, "method": {"UnknownOperationException", notAllowed}},
 		strait.Unavailable:     {"": {"InternalServerException", internal}},
 	},
 	"strait": {
@@ -168,7 +168,7 @@ var restCodes = map[string]codes{
 		strait.Denied:          {"": {"AccessDeniedException", forbidden}},
 		strait.NotFound:        {"": {"ResourceNotFoundException", notFound}},
 		strait.TooLarge:        {"": {"InvalidRequestException", tooLarge}},
-		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "method": {"MethodNotAllowedException", notAllowed}},
+		strait.Unsupported:     {"": {"InvalidRequestException", badRequest}, "operation": {"UnknownOperationException", notOffered}, "method": {"MethodNotAllowedException", notAllowed}},
 	},
 }
 

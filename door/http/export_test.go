@@ -11,7 +11,7 @@ import (
 
 // Match is how a service's table finds a row and the values of its path.
 func Match(s *api.Service, method, path string, rawQuery string, header ...string) (operation string, vars map[string]string, err error) {
-	t, err := newTable(s)
+	t, err := newTable(s, nil)
 	if err != nil {
 		return "", nil, err
 	}

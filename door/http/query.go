@@ -48,6 +48,9 @@ func (p query) find(x *exchange) (*api.Operation, map[string]string, error) {
 	if action == "" {
 		return nil, nil, strait.Errorf(strait.Invalid, "action", "The request must contain the parameter Action.")
 	}
+	if err := x.table.refusedByName(action); err != nil {
+		return nil, nil, strait.Errorf(strait.Invalid, "action", "%s", plain(err))
+	}
 	return nil, nil, strait.Errorf(strait.Invalid, "action", "Could not find operation %s for version %s", action, v.Get("Version"))
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -23,13 +24,12 @@ type restXML struct{}
 const maxXML = 4 << 20
 
 // subresources are the query keys with which S3 means something else than the
-// object or bucket itself. One that no row knows must never be overlooked:
-// PUT ?acl would overwrite the object (s3-upload.md, section 1).
+// object or bucket itself (s3-upload.md, section 1).
 var subresources = strings.Fields(`accelerate acl analytics attributes cors delete encryption intelligent-tiering
 	inventory legal-hold lifecycle list-type location logging metrics notification object-lock ownershipControls
 	partNumber policy policyStatus publicAccessBlock replication requestPayment restore retention select select-type
 	session tagging torrent uploadId uploads versionId versioning versions website metadataTable metadataConfiguration
-	renameObject append rename`)
+	renameObject append rename annotation abac metadataInventoryTable metadataJournalTable`)
 
 func (restXML) find(x *exchange) (*api.Operation, map[string]string, error) {
 	path := x.path
@@ -38,17 +38,37 @@ func (restXML) find(x *exchange) (*api.Operation, map[string]string, error) {
 	}
 	r, vars, err := x.table.match(x.r.Method, path, x.query, x.r.Header)
 	if err != nil {
-		if strait.KindOf(err) == strait.NotFound {
-			err = strait.Errorf(strait.Unsupported, "operation", "A header you provided implies functionality that is not implemented: %s %s", x.r.Method, path)
-		}
 		return nil, nil, err
 	}
-	for _, key := range subresources {
-		if _, there := x.query.lookup(key); there && !r.knows(key) {
-			return nil, nil, strait.Errorf(strait.Unsupported, "operation", "The sub-resource %q is not implemented here.", key)
+	for _, q := range x.query {
+		if !meant(x.r.Method, q.key) || r.knows(q.key) {
+			continue
 		}
+		if err := x.table.refusedByRoute(x.r.Method, path, x.query); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, strait.Errorf(strait.Unsupported, "operation", "The sub-resource %.100q is not implemented here.", q.key)
 	}
 	return r.o, vars, nil
+}
+
+// meant tells whether a query key may turn a request into another one. What
+// begins with "x-" S3 passes over [UG Server access logs, custom information].
+// Of what reads, only known words count: browsers put anything behind an
+// address. What writes is refused with any unknown one: operations that S3 gets
+// later (PUT ?annotation, DELETE ?annotation) must not do it to the object.
+func meant(method, key string) bool {
+	switch {
+	case len(key) > 1 && (key[0] == 'x' || key[0] == 'X') && key[1] == '-':
+		return false
+	case method == http.MethodGet || method == http.MethodHead:
+		return slices.Contains(subresources, key)
+	}
+	switch strings.ToLower(key) {
+	case "awsaccesskeyid", "signature", "expires", "content-type", "content-md5": // of V2, as boto3 presigns
+		return false
+	}
+	return !strings.HasPrefix(key, "response-")
 }
 
 // knows tells whether the row reads the query key: in its route or its shape.

@@ -83,32 +83,45 @@ type table struct {
 	service *api.Service
 	routes  []route
 	keys    map[string]bool // every query key that a route names
+	refused []refusal
 }
 
-func newTable(s *api.Service) (*table, error) {
+// A refusal is an operation of AWS that is not offered.
+type refusal struct {
+	api.Covered
+	route route // without a row
+}
+
+// newTable reads the routes of s, and those of refused that are of its kind.
+func newTable(s *api.Service, refused []api.Covered) (*table, error) {
 	t := &table{service: s, keys: map[string]bool{}}
 	for i := range s.Operations {
 		o := &s.Operations[i]
 		if s.Protocol == "query" || s.Protocol == "json-1.1" {
 			continue
 		}
-		method, rest, ok := strings.Cut(o.Route, " ")
-		rest, header, _ := strings.Cut(rest, " ")
-		if !ok || !strings.HasPrefix(rest, "/") {
-			return nil, fmt.Errorf("operation %s of %s has no readable route: %q", o.Name, s.Name, o.Route)
+		r, err := readRoute(o.Route)
+		if err != nil {
+			return nil, fmt.Errorf("operation %s of %s: %w", o.Name, s.Name, err)
 		}
-		path, raw, _ := strings.Cut(rest, "?")
-		r := route{o: o, method: method, segments: strings.Split(strings.TrimPrefix(path, "/"), "/"), header: header,
-			greedy: strings.HasSuffix(path, "+}")}
-		for _, part := range strings.Split(raw, "&") {
-			if part == "" {
-				continue
-			}
-			k, v, _ := strings.Cut(part, "=")
-			r.query = append(r.query, pair{k, v})
-			t.keys[k] = true
+		r.o = o
+		for _, q := range r.query {
+			t.keys[q.key] = true
 		}
 		t.routes = append(t.routes, r)
+	}
+	for _, c := range refused {
+		if c.Service != s.Name {
+			continue
+		}
+		n := refusal{Covered: c}
+		if c.Route != "" {
+			var err error
+			if n.route, err = readRoute(c.Route); err != nil {
+				return nil, fmt.Errorf("refused operation %s of %s: %w", c.Operation, s.Name, err)
+			}
+		}
+		t.refused = append(t.refused, n)
 	}
 	// The one with most query keys, a header and most literal segments is
 	// tried first.
@@ -123,6 +136,64 @@ func newTable(s *api.Service) (*table, error) {
 		return a.literals() > b.literals()
 	})
 	return t, nil
+}
+
+// readRoute reads an Operation's Route.
+func readRoute(text string) (route, error) {
+	method, rest, ok := strings.Cut(text, " ")
+	rest, header, _ := strings.Cut(rest, " ")
+	if !ok || !strings.HasPrefix(rest, "/") {
+		return route{}, fmt.Errorf("the route %q cannot be read", text)
+	}
+	path, raw, _ := strings.Cut(rest, "?")
+	r := route{method: method, segments: strings.Split(strings.TrimPrefix(path, "/"), "/"), header: header,
+		greedy: strings.HasSuffix(path, "+}")}
+	for _, part := range strings.Split(raw, "&") {
+		if part == "" {
+			continue
+		}
+		k, v, _ := strings.Cut(part, "=")
+		r.query = append(r.query, pair{k, v})
+	}
+	return r, nil
+}
+
+// refusedByName says why the operation called name is not offered, nil for one
+// that AWS does not have either.
+func (t *table) refusedByName(name string) error {
+	for i := range t.refused {
+		if t.refused[i].Operation == name {
+			return t.refused[i].err()
+		}
+	}
+	return nil
+}
+
+// refusedByRoute does the same for a request.
+func (t *table) refusedByRoute(method, path string, q values) error {
+	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	var found *refusal
+	for i := range t.refused {
+		n := &t.refused[i]
+		if n.Route == "" || n.route.method != method || !n.route.wants(q) {
+			continue
+		}
+		// Of several, the one that wants most.
+		if found != nil && (len(n.route.query) < len(found.route.query) || n.route.literals() < found.route.literals()) {
+			continue
+		}
+		if _, ok, err := n.route.bind(segments); ok && err == nil {
+			found = n
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	return found.err()
+}
+
+func (n *refusal) err() error {
+	return strait.Errorf(strait.Unsupported, "operation", "%s is not offered here (%s).", n.Operation, n.Why)
 }
 
 func (r route) literals() int {
@@ -149,6 +220,9 @@ func (t *table) match(method, path string, q values, h http.Header) (*route, map
 			return r, vars, err
 		}
 	}
+	if err := t.refusedByRoute(method, path, q); err != nil {
+		return nil, nil, err
+	}
 	for i := range t.routes {
 		r := &t.routes[i]
 		if r.method == method || !r.asked(q, h) {
@@ -162,7 +236,7 @@ func (t *table) match(method, path string, q values, h http.Header) (*route, map
 			return nil, nil, strait.Errorf(strait.Unsupported, "method", "The specified method is not allowed against this resource.")
 		}
 	}
-	return nil, nil, strait.Errorf(strait.NotFound, "operation", "There is no such operation here: %s %s", method, path)
+	return nil, nil, strait.Errorf(strait.Unsupported, "operation", "There is no such operation here: %s %s", method, path)
 }
 
 // asked tells whether what the row wants beside its path is there.

@@ -24,6 +24,9 @@ func (targetJSON) find(x *exchange) (*api.Operation, map[string]string, error) {
 	if o := x.service.Find(name); o != nil && target == x.service.Target {
 		return o, nil, nil
 	}
+	if err := x.table.refusedByName(name); err != nil {
+		return nil, nil, err
+	}
 	return nil, nil, strait.Errorf(strait.Unsupported, "operation", "The operation %q is not offered here.", name)
 }
 
