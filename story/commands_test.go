@@ -22,7 +22,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 }
 
 // patience bounds every wait for an event.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // poll asks until the answer is yes.
 func poll(ts *testscript.TestScript, what string, done func() bool) {

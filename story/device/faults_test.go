@@ -156,7 +156,7 @@ func TestShortCredentials(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, err := device.Connect(t.Context(), device.Config{
 				Endpoint: h.mqtt.addr, Thing: "device00", CertFile: h.thing.Certificate, KeyFile: h.thing.Key, CAFile: h.s.Ready().CA,
-				Timeout: 5 * time.Second, Bandwidth: rate, Now: func() time.Time { return now().Add(-late) },
+				Timeout: 20 * time.Second, Bandwidth: rate, Now: func() time.Time { return now().Add(-late) },
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -215,7 +215,7 @@ func (f *foreign) vend() {
 			c.Publish(thing+"/token/res", 1, false, answer)
 		})
 	}} {
-		if k := token(); !k.WaitTimeout(20*time.Second) || k.Error() != nil {
+		if k := token(); !k.WaitTimeout(await.Patience) || k.Error() != nil {
 			f.t.Fatalf("the function cannot reach the broker: %v", k.Error())
 		}
 	}

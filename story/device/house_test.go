@@ -130,7 +130,7 @@ func (h *house) connect() *device.Client {
 	h.t.Helper()
 	c, err := device.Connect(h.t.Context(), device.Config{
 		Endpoint: h.mqtt.addr, Thing: "device00", CertFile: h.thing.Certificate, KeyFile: h.thing.Key, CAFile: h.s.Ready().CA,
-		Stall: time.Second, Timeout: 5 * time.Second, Now: h.now,
+		Stall: 4 * time.Second, Timeout: 20 * time.Second, Now: h.now,
 	})
 	if err != nil {
 		h.t.Fatal(err)

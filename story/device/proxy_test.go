@@ -130,7 +130,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case silent:
 		// Long enough that the device gives up first: a handler that does not
 		// read does not see that.
-		time.Sleep(4 * time.Second)
+		time.Sleep(10 * time.Second)
 		panic(http.ErrAbortHandler)
 	case lost:
 		w = &deaf{header: http.Header{}}

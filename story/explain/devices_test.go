@@ -98,7 +98,7 @@ var deviceMistakes = []mistake{
 				select {
 				case <-c.came:
 					return nil
-				case <-time.After(time.Second):
+				case <-time.After(5 * time.Second):
 					return errors.New("no message came")
 				}
 			})

@@ -23,6 +23,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"strait"
+	"strait/await"
 	"strait/function"
 	"strait/server"
 	"strait/setup"
@@ -50,7 +51,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-const patience = 10 * time.Second
+const patience = await.Patience
 
 // A house is a server, its administrator, and who makes a mistake in it.
 type house struct {

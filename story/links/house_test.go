@@ -40,7 +40,7 @@ const (
 )
 
 // patience is how long anything here may take.
-const patience = 20 * time.Second
+const patience = await.Patience
 
 // A house is a server with both patterns set up, and who lives in it.
 type house struct {

@@ -14,6 +14,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/eclipse/paho.mqtt.golang/packets"
 	"github.com/gorilla/websocket"
+
+	"strait/await"
 )
 
 // A device is an MQTT client over WebSocket with SigV4, on a plain connection,
@@ -30,7 +32,7 @@ type device struct {
 	received chan *packets.PublishPacket
 }
 
-const deviceWait = 20 * time.Second
+const deviceWait = await.Patience
 
 func (c *client) connect(ctx context.Context, id string, clean bool) (*device, error) {
 	ctx, cancel := context.WithTimeout(ctx, deviceWait)

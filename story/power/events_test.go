@@ -186,7 +186,7 @@ func makeFunction(t *testing.T, c *client, name, code string, role *string, ther
 		t.Fatal(err)
 	}
 	fn, err := c.lambda.CreateFunction(t.Context(), &lambda.CreateFunctionInput{FunctionName: &name, Role: role, Runtime: lambdatypes.RuntimePython311, Handler: aws.String("index.handler"),
-		Timeout: aws.Int32(20), Code: &lambdatypes.FunctionCode{ZipFile: b.Bytes()}, Environment: &lambdatypes.Environment{Variables: map[string]string{"COLLECTOR": there.URL}}})
+		Timeout: aws.Int32(60), Code: &lambdatypes.FunctionCode{ZipFile: b.Bytes()}, Environment: &lambdatypes.Environment{Variables: map[string]string{"COLLECTOR": there.URL}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func prepareEvents(t *testing.T, c *client, there *collector) {
 	case token := <-there.tokens:
 		_, err = c.iot.ConfirmTopicRuleDestination(ctx, &iot.ConfirmTopicRuleDestinationInput{ConfirmationToken: &token})
 		must(err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(await.Patience):
 		t.Fatal("nobody asked for the confirmation")
 	}
 	rule := func(name, sql string, a iottypes.Action) {

@@ -9,11 +9,12 @@ import (
 	"net"
 	"time"
 
+	"strait/await"
 	"strait/door/mqtt/packet"
 )
 
 // patience is how long anything may take that must happen.
-const patience = 60 * time.Second
+const patience = await.Patience
 
 // A wire is one connection of a client.
 type wire struct {

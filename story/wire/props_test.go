@@ -27,6 +27,8 @@ import (
 
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"strait/await"
 )
 
 // props are what requests need that no answer gives.
@@ -82,7 +84,7 @@ func (k *talk) prepare(word string, words []string) {
 		case b := <-k.props.heard:
 			k.must(json.Unmarshal(b, &k.last))
 			k.keep(words[0] + " " + words[1])
-		case <-time.After(20 * time.Second):
+		case <-time.After(await.Patience):
 			k.t.Fatal("nothing was posted to us")
 		}
 	case word == "mqtt" && len(words) >= 2:
@@ -191,7 +193,7 @@ func (k *talk) connect(id string, clean bool, filters []string) {
 		SetDefaultPublishHandler(func(paho.Client, paho.Message) {})) // without one, nothing is acknowledged
 	done := func(t paho.Token) {
 		k.t.Helper()
-		if !t.WaitTimeout(20 * time.Second) {
+		if !t.WaitTimeout(await.Patience) {
 			k.t.Fatal("the MQTT client waits in vain")
 		}
 		k.must(t.Error())
