@@ -213,6 +213,7 @@ type createBucketInput struct {
 	Grants        map[string]string `aws:"headers,X-Amz-Grant-"`
 	Lock          bool              `aws:"header,X-Amz-Bucket-Object-Lock-Enabled"`
 	Ownership     string            `aws:"header,X-Amz-Object-Ownership"`
+	Namespace     string            `aws:"header,X-Amz-Bucket-Namespace"`
 	Configuration struct {
 		LocationConstraint string
 		Tag                []tagXML  `xml:"Tags>Tag"`
@@ -233,6 +234,8 @@ func (k s3Desk) mayCreateBucket(_ context.Context, _ View, _ *Caller, in *create
 		return nil, strait.Errorf(strait.Invalid, "bucket acl", "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")
 	case in.Lock:
 		return nil, notOfferedHeader("x-amz-bucket-object-lock-enabled")
+	case in.Namespace != "" && in.Namespace != "global":
+		return nil, notOfferedHeader("x-amz-bucket-namespace other than global")
 	case in.Ownership == "BucketOwnerPreferred" || in.Ownership == "ObjectWriter":
 		return nil, notOfferedHeader("x-amz-object-ownership other than BucketOwnerEnforced")
 	case in.Ownership != "" && in.Ownership != "BucketOwnerEnforced":

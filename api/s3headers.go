@@ -53,6 +53,7 @@ type extras struct {
 	Redirect     string            `aws:"header,X-Amz-Website-Redirect-Location"`
 	StorageClass string            `aws:"header,X-Amz-Storage-Class"`
 	Encryption   string            `aws:"header,X-Amz-Server-Side-Encryption"`
+	Offset       string            `aws:"header,X-Amz-Write-Offset-Bytes"` // the body is to be appended there
 	// Keys are those of KMS and of the customer.
 	Keys map[string]string `aws:"headers,X-Amz-Server-Side-Encryption-"`
 }
@@ -83,6 +84,8 @@ func (k s3Desk) offered(e extras) error {
 		return strait.Errorf(strait.Invalid, "acl", "The bucket does not allow ACLs")
 	case len(e.Lock) > 0:
 		return notOfferedHeader("x-amz-object-lock-*")
+	case e.Offset != "":
+		return notOfferedHeader("x-amz-write-offset-bytes")
 	case e.Redirect != "":
 		return notOfferedHeader("x-amz-website-redirect-location")
 	case e.StorageClass != "" && e.StorageClass != "STANDARD":

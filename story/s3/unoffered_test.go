@@ -53,6 +53,17 @@ func TestUnoffered(t *testing.T) {
 			t.Errorf("%s %s: %d %s, want 501 and %q", method, path, status, said, why[i])
 		}
 	}
+	// Nor is a header passed over that would have it write otherwise.
+	for _, c := range []struct{ bucket, path, header, value string }{
+		{"/unoffered", "/k", "X-Amz-Write-Offset-Bytes", "4"},
+		{"/unoffered-namespace", "", "X-Amz-Bucket-Namespace", "account-regional"},
+	} {
+		r := h.request("PUT", c.bucket, c.path, "")
+		r.Header.Set(c.header, c.value)
+		if status, said := h.as(admin, r); status != 501 {
+			t.Errorf("PUT with %s: %d %s", c.header, status, said)
+		}
+	}
 	// What S3 passes over does no harm.
 	for _, query := range []string{"x-id=PutObject", "x-for-the-log=1", "X-Custom=1"} {
 		if status, said := ask("PUT", "/unoffered/other?"+query); status != 200 {
