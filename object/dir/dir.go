@@ -25,7 +25,8 @@ type Options struct {
 
 	inspect bool // change nothing
 
-	sync func(*os.File) error // tests watch what is made durable
+	sync  func(*os.File) error // tests watch what is made durable
+	early func(f *os.File, offset, length int64)
 }
 
 // A Store is an object.Store on a directory. It owns the directory and the
@@ -69,12 +70,17 @@ func Open(path string, facts state.Store, o Options) (_ *Store, err error) {
 	if o.sync == nil {
 		o.sync = syncFile
 	}
+	if o.early == nil && durable {
+		o.early = writeBack
+	} else if o.early == nil {
+		o.early = func(*os.File, int64, int64) {}
+	}
 	lock, dir, err := openDirs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open object store: %w", err)
 	}
 	s := &Store{facts: facts, now: o.Now, log: o.Log, lock: lock}
-	s.segments = &segments{dir: dir, size: o.SegmentSize, sync: o.sync, all: map[uint64]*segment{}, next: 1, frozen: o.inspect}
+	s.segments = &segments{dir: dir, size: o.SegmentSize, sync: o.sync, early: o.early, all: map[uint64]*segment{}, next: 1, frozen: o.inspect}
 	s.frames.New = func() any { b := make([]byte, blockSize+sumSize); return &b }
 	s.digests = md5lanes.New(func(frame *[]byte) { s.frames.Put(frame) })
 	s.pins = pins{readers: map[id]int{}, doomed: map[id]manifest{}}

@@ -17,7 +17,8 @@
 // # Why nothing is lost
 //
 // The order is always: bytes and directory entry fsynced, then one Apply, then
-// the answer. What lies in a segment and is named by no record is garbage.
+// the answer. (Of a large body most is on its way to the disk before that fsync,
+// which counts alone.) What lies in a segment and is named by no record is garbage.
 // Opening needs no repair: it counts what is named (scan.go), unlinks segments
 // that nothing names, cuts garbage off the ends of the others, and never
 // appends to a segment of an earlier life.

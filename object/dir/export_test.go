@@ -13,6 +13,12 @@ func (o Options) WithSync(fn func(f *os.File, next func() error) error) Options 
 	return o
 }
 
+// WithEarly lets a test see what begins to go to the disk before it is synced.
+func (o Options) WithEarly(fn func(f *os.File, offset, length int64)) Options {
+	o.early = fn
+	return o
+}
+
 // Durable is false with the build tag nosync.
 const Durable = durable
 

@@ -15,11 +15,15 @@ import (
 // maxIdle is how many unfinished segments wait for a writer.
 const maxIdle = 8
 
+// earlyBytes of a body are on their way to the disk while more of it comes.
+const earlyBytes = 1 << 20
+
 // A segment is a file that bodies are appended to, by one writer at a time.
 type segment struct {
 	number uint64
 	file   *os.File // nil once it is full and everyone has synced
 	end    int64    // where the writer that has it appends
+	begun  int64    // up to there it is on its way to the disk
 
 	syncing group
 	linked  bool // its directory entry is durable; touched within syncing
@@ -38,6 +42,8 @@ type segments struct {
 	dir  *os.File // for syncing the entries
 	size int64    // a segment ends before it would grow beyond this
 	sync func(*os.File) error
+	// early begins to write a stretch of a file to the disk and waits for nothing.
+	early func(f *os.File, offset, length int64)
 
 	linking group
 	reading handles
@@ -97,9 +103,18 @@ func (g *segment) append(frame []byte) error {
 	return nil
 }
 
+// hurry begins to write to the disk what was appended to g, which the caller has
+// taken: then flush finds less to wait for. It makes nothing durable.
+func (s *segments) hurry(g *segment) {
+	if n := g.end - g.begun; n >= earlyBytes {
+		s.early(g.file, g.begun, n)
+		g.begun = g.end
+	}
+}
+
 // cut takes back everything from offset on; the caller has taken g.
 func (g *segment) cut(offset int64) error {
-	g.end = offset
+	g.end, g.begun = offset, min(g.begun, offset)
 	return g.file.Truncate(offset)
 }
 

@@ -192,6 +192,7 @@ func (b *body) append(n int, frame []byte) error {
 	if err := b.current.append(frame); err != nil {
 		return err
 	}
+	s.hurry(b.current)
 	b.extents[len(b.extents)-1].length += int64(n)
 	return nil
 }
