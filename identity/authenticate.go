@@ -14,6 +14,7 @@ type Authenticator struct {
 	Directory *Directory
 	Issuer    *credential.Issuer
 	Now       func() time.Time
+	Keys      *sigv4.KeyRing // may be nil
 }
 
 // Signed proves the caller of a signed request under the rules o. It fills in
@@ -22,6 +23,7 @@ type Authenticator struct {
 // key that is not known or not active, "token" for a token that does not
 // belong to it, "expired token", and those of sigv4.Claim.Verify.
 func (a *Authenticator) Signed(claim *sigv4.Claim, o sigv4.Options) (Caller, error) {
+	o.Keys = a.Keys
 	if strings.HasPrefix(claim.AccessKeyID, "ASIA") || claim.Token != "" {
 		return a.session(claim, o)
 	}

@@ -30,7 +30,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // known by its access key: what it does belongs to the story it works on.
 func (s *Server) identify(claim *sigv4.Claim, o sigv4.Options) (api.Caller, error) {
 	o.Now = s.cfg.Now()
-	auth := identity.Authenticator{Directory: s.directory, Issuer: s.issuer, Now: s.cfg.Now}
+	auth := identity.Authenticator{Directory: s.directory, Issuer: s.issuer, Now: s.cfg.Now, Keys: &s.keys}
 	c, err := auth.Signed(claim, o)
 	if err != nil {
 		return c, err

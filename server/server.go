@@ -21,6 +21,7 @@ import (
 	"strait/function"
 	"strait/identity"
 	"strait/identity/ca"
+	"strait/identity/sigv4"
 	"strait/logs"
 	"strait/object"
 	"strait/object/lifecycle"
@@ -37,6 +38,7 @@ type Server struct {
 
 	store      *local.Store
 	issuer     *credential.Issuer
+	keys       sigv4.KeyRing
 	authority  *ca.Authority
 	directory  *identity.Directory
 	authorizer *authz.Authorizer

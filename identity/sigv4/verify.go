@@ -40,6 +40,8 @@ type Options struct {
 	// AWS IoT's WebSocket; one inside is accepted, too. It is safe only with
 	// tokens that no other key's secret goes with, as ours.
 	UnsignedToken bool
+	// Keys remembers signing keys from one request to the next; may be nil.
+	Keys *KeyRing
 	// Bucket is the bucket that the host names; only V2 needs it, which signs
 	// /bucket/key even when the path is /key.
 	Bucket string
@@ -89,7 +91,7 @@ func (c *Claim) verifyRequest(secret string, o Options) error {
 	if err != nil {
 		return unproven("signature", "The path cannot be read: %w.", err)
 	}
-	key := signingKey(secret, c.Scope)
+	key := o.Keys.key(secret, c.Scope)
 	var first, firstToSign string
 	for _, query := range c.queries(o) {
 		for _, path := range paths {
@@ -97,6 +99,7 @@ func (c *Claim) verifyRequest(secret string, o Options) error {
 			toSign := c.stringToSign(canonical)
 			if c.signedBy(key, toSign) {
 				c.TokenSigned = query.token
+				o.Keys.keep(secret, c.Scope, key)
 				c.proven = &proof{s3: o.S3, key: key, seed: c.signature}
 				return nil
 			}
