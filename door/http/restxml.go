@@ -89,9 +89,9 @@ func (restXML) decode(x *exchange, in any, path map[string]string) error {
 		return err
 	}
 	v := reflect.ValueOf(in).Elem()
-	for i := range v.NumField() {
-		f := v.Field(i)
-		switch v.Type().Field(i).Tag.Get("aws") {
+	for _, m := range membersOf(v.Type()) {
+		f := v.Field(m.index)
+		switch m.where {
 		case "form":
 			if x.form != nil {
 				f.Set(reflect.ValueOf(&x.form.Form))
@@ -206,12 +206,12 @@ func document(out any) any {
 		return nil
 	}
 	v := reflect.ValueOf(out).Elem()
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("aws") == "xml" {
-			if f := v.Field(i); f.Kind() == reflect.Pointer && f.IsNil() {
+	for _, m := range membersOf(v.Type()) {
+		if m.where == "xml" {
+			if f := v.Field(m.index); f.Kind() == reflect.Pointer && f.IsNil() {
 				return nil
 			}
-			return v.Field(i).Interface()
+			return v.Field(m.index).Interface()
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"strait"
@@ -25,54 +26,86 @@ import (
 // All others are members of the JSON document. In an input, the members of an
 // embedded struct count as the shape's own.
 
-// bind fills the members of in that stand in path, query and headers.
-func (x *exchange) bind(in any, path map[string]string) error {
-	return x.bindInto(reflect.ValueOf(in).Elem(), path)
+// A member is where one field of a shape stands.
+type member struct {
+	index       int
+	where, name string
+	header      string   // name as net/http keeps it
+	embedded    []member // of an embedded struct
 }
 
-func (x *exchange) bindInto(v reflect.Value, path map[string]string) error {
-	t := v.Type()
-	for i := range t.NumField() {
-		if t.Field(i).Anonymous && t.Field(i).Type.Kind() == reflect.Struct {
-			if err := x.bindInto(v.Field(i), path); err != nil {
+// shapes remembers the members of types: looking through tags costs more than
+// what is then read.
+var shapes sync.Map // of reflect.Type to []member
+
+func membersOf(t reflect.Type) []member {
+	if known, ok := shapes.Load(t); ok {
+		return known.([]member)
+	}
+	all := make([]member, t.NumField())
+	for i := range all {
+		f := t.Field(i)
+		m := member{index: i}
+		m.where, m.name, _ = strings.Cut(f.Tag.Get("aws"), ",")
+		m.header = http.CanonicalHeaderKey(m.name)
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			m.embedded = membersOf(f.Type)
+		}
+		all[i] = m
+	}
+	shapes.Store(t, all)
+	return all
+}
+
+// bind fills the members of in that stand in path, query and headers.
+func (x *exchange) bind(in any, path map[string]string) error {
+	v := reflect.ValueOf(in).Elem()
+	return x.bindInto(v, membersOf(v.Type()), path)
+}
+
+func (x *exchange) bindInto(v reflect.Value, members []member, path map[string]string) error {
+	for i := range members {
+		m := &members[i]
+		f := v.Field(m.index)
+		if m.embedded != nil {
+			if err := x.bindInto(f, m.embedded, path); err != nil {
 				return err
 			}
 			continue
 		}
-		where, name, _ := strings.Cut(t.Field(i).Tag.Get("aws"), ",")
-		f := v.Field(i)
 		var s string
 		ok := false
-		switch where {
+		switch m.where {
 		case "path":
-			s, ok = path[name]
+			s, ok = path[m.name]
 		case "query":
 			if f.Kind() == reflect.Slice {
 				for _, p := range x.query {
-					if p.key == name {
+					if p.key == m.name {
 						f.Set(reflect.Append(f, reflect.ValueOf(p.value)))
 					}
 				}
 				continue
 			}
-			s, ok = x.query.lookup(name)
+			s, ok = x.query.lookup(m.name)
 		case "header":
-			s, ok = headerOf(x.r, name)
+			s, ok = headerOf(x.r, m.header)
 		case "headers":
-			f.Set(reflect.ValueOf(prefixed(x.r.Header, name)))
+			f.Set(reflect.ValueOf(prefixed(x.r.Header, m.name)))
 			continue
 		}
 		if !ok {
 			continue
 		}
-		if err := setScalar(f, s, name); err != nil {
+		if err := setScalar(f, s, m.name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// headerOf finds a header, with those that net/http keeps elsewhere.
+// headerOf finds a header by its canonical name, with those that net/http keeps
+// elsewhere.
 func headerOf(r *http.Request, name string) (string, bool) {
 	switch name {
 	case "Host":
@@ -83,7 +116,7 @@ func headerOf(r *http.Request, name string) (string, bool) {
 		}
 		return strconv.FormatInt(r.ContentLength, 10), true
 	}
-	v := r.Header.Values(name)
+	v := r.Header[name]
 	if len(v) == 0 {
 		return "", false
 	}
@@ -121,19 +154,17 @@ func (x *exchange) headers(out any, status int) answer {
 		return a
 	}
 	v := reflect.ValueOf(out).Elem()
-	t := v.Type()
 	h := x.w.Header()
-	for i := range t.NumField() {
-		where, name, _ := strings.Cut(t.Field(i).Tag.Get("aws"), ",")
-		f := v.Field(i)
-		switch where {
+	for _, m := range membersOf(v.Type()) {
+		f := v.Field(m.index)
+		switch m.where {
 		case "header":
 			if s := headerText(f); s != "" {
-				h[http.CanonicalHeaderKey(name)] = []string{s}
+				h[m.header] = []string{s}
 			}
 		case "headers":
 			for k, s := range f.Interface().(map[string]string) {
-				h[http.CanonicalHeaderKey(name+k)] = []string{s}
+				h[http.CanonicalHeaderKey(m.name+k)] = []string{s}
 			}
 		case "status":
 			if f.Int() != 0 {
