@@ -135,6 +135,26 @@ func TestRightsOfAProcess(t *testing.T) {
 	}
 }
 
+// Two engines never hand out the same uids, since all processes of one are
+// killed together.
+func TestOwnUIDs(t *testing.T) {
+	const base = 1_900_000_000 // no engine's
+	first := function.ClaimBlock(base)
+	if first < 0 || function.ClaimBlock(base) >= 0 {
+		t.Fatal("a block of uids is given twice, or not at all")
+	}
+	if err := syscall.Close(first); err != nil {
+		t.Fatal(err)
+	}
+	again := function.ClaimBlock(base)
+	if again < 0 {
+		t.Fatal("what was given back is not given again")
+	}
+	if err := syscall.Close(again); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What was unzipped may be open for writing still when it is to be run: in a
 // process that was forked meanwhile, for another function. It is waited for.
 func TestBusyProgram(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 )
 
 // Uids for environments: far from people's and from the usual subordinate
-// ranges (/etc/subuid), below 2^31. Each engine takes a block at random, so that two
-// servers on one host do not share one.
+// ranges (/etc/subuid), below 2^31. Each engine takes a block at random that no
+// other engine on this host has: all processes of a uid are killed together.
 const (
 	firstUID  = 2_000_000_000
 	blockUIDs = 4096
@@ -26,22 +26,48 @@ type confiner struct {
 	switchUser bool
 	landlock   bool
 
-	mu   sync.Mutex
-	base int
-	next int
-	used map[int]bool
+	mu    sync.Mutex
+	claim int // a socket that says whose block this is; -1: none
+	base  int
+	next  int
+	used  map[int]bool
 }
 
 // newConfiner finds out what is possible here, and makes this process
 // undumpable, so that nobody with its uid can read its memory.
 func newConfiner() *confiner {
-	c := &confiner{landlock: landlockABI() >= 1, used: map[int]bool{}}
-	var b [4]byte
-	rand.Read(b[:])
-	c.base = firstUID + int(binary.BigEndian.Uint32(b[:])%blocks)*blockUIDs
-	c.switchUser = maySwitch() && mapped("/proc/self/uid_map", c.base) && mapped("/proc/self/gid_map", c.base)
+	c := &confiner{landlock: landlockABI() >= 1, claim: -1, used: map[int]bool{}}
+	for may, tries := maySwitch(), 0; may && c.claim < 0 && tries < 100; tries++ {
+		var b [4]byte
+		rand.Read(b[:])
+		c.base = firstUID + int(binary.BigEndian.Uint32(b[:])%blocks)*blockUIDs
+		c.claim = claimBlock(c.base)
+	}
+	c.switchUser = c.claim >= 0 && mapped("/proc/self/uid_map", c.base) && mapped("/proc/self/gid_map", c.base)
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	return c
+}
+
+// claimBlock returns a socket that holds the block's name until it is closed, by
+// the end of the process at the latest; -1 when another one has it.
+func claimBlock(base int) int {
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	if unix.Bind(s, &unix.SockaddrUnix{Name: fmt.Sprintf("@strait-functions/%d", base)}) != nil {
+		unix.Close(s)
+		return -1
+	}
+	return s
+}
+
+// close gives the block back.
+func (c *confiner) close() {
+	if c.claim >= 0 {
+		unix.Close(c.claim)
+		c.claim = -1
+	}
 }
 
 // possible tells whether a process can be kept from the server and others.

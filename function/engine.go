@@ -67,6 +67,11 @@ func Open(ctx context.Context, cfg Config) (_ *Engine, err error) {
 	}
 	e := &Engine{cfg: cfg, confiner: newConfiner(), warden: newWarden(cfg.Log), spawning: make(chan func()),
 		pools: map[string]*pool{}, streams: map[string]string{}, traces: map[string]string{}, natives: map[string]string{}}
+	defer func() {
+		if err != nil {
+			e.confiner.close()
+		}
+	}()
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, d := range []string{cfg.Dir, e.zips()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
@@ -130,6 +135,7 @@ func (e *Engine) Close() error {
 	e.writing.Wait()
 	errs := []error{removeTree(e.run)}
 	os.Remove(e.runNote())
+	e.confiner.close() // nothing of its uids runs any more
 	return errors.Join(errs...)
 }
 

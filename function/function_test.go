@@ -289,7 +289,8 @@ func TestInvokeReusesAProcess(t *testing.T) {
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.create(t, "probe", func(f *function.Function) { f.Timeout = 4 })
+	h.create(t, "probe")
+	h.create(t, "late", func(f *function.Function) { f.Timeout = 4 })
 	for _, c := range []struct {
 		event do
 		kind  string
@@ -301,14 +302,18 @@ func TestFailures(t *testing.T) {
 		{do{Do: "sleep", Args: []string{"30s"}}, "Sandbox.Timedout", "Error: Task timed out after 4.00 seconds"},
 		{do{Do: "size", Size: 7 << 20}, "Function.ResponseSizeTooLarge", ""},
 	} {
-		res := h.invoke(t, "probe", c.event)
+		name := "probe"
+		if c.event.Do == "sleep" {
+			name = "late"
+		}
+		res := h.invoke(t, name, c.event)
 		var said struct{ ErrorType, ErrorMessage string }
 		json.Unmarshal(res.Payload, &said)
 		if res.FunctionError != "Unhandled" || said.ErrorType != c.kind || !strings.Contains(said.ErrorMessage, c.says) {
 			t.Errorf("%s: got %q %s, want Unhandled %s %q", c.event.Do, res.FunctionError, res.Payload, c.kind, c.says)
 		}
 		// The next one is served by whatever process there is.
-		if got := good[[]string](t, h, "probe", do{Do: "echo", Args: []string{"x"}}); len(got) != 1 {
+		if got := good[[]string](t, h, name, do{Do: "echo", Args: []string{"x"}}); len(got) != 1 {
 			t.Errorf("after %s: got %v", c.event.Do, got)
 		}
 	}
