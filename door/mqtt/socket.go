@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -86,8 +85,8 @@ func (s *socket) attempt(fd uintptr) bool {
 		switch {
 		case n > 0:
 			s.took += n
-		case errors.Is(err, syscall.EINTR):
-		case errors.Is(err, syscall.EAGAIN):
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
 			return true
 		default:
 			s.err = err
@@ -106,9 +105,9 @@ func (in *incoming) attempt(fd uintptr) bool {
 		} else {
 			in.n, in.err = readNow(int(fd), in.bytes)
 		}
-		switch {
-		case errors.Is(in.err, syscall.EINTR):
-		case errors.Is(in.err, syscall.EAGAIN):
+		switch in.err {
+		case syscall.EINTR:
+		case syscall.EAGAIN:
 			in.row = 0
 			return false
 		default:
@@ -123,22 +122,27 @@ func (s *socket) Read(b []byte) (int, error) {
 		return s.TCPConn.Read(b)
 	}
 	s.reads.Lock()
-	defer s.reads.Unlock()
 	s.in.bytes = b
 	err := s.raw.Read(s.in.try)
+	n := s.in.n
+	if err == nil && s.in.err != nil {
+		n, err = 0, s.failed("read", s.in.err)
+	}
 	s.in.bytes = nil
+	s.reads.Unlock()
 	switch {
 	case err != nil:
 		return 0, err
-	case s.in.err != nil:
-		return 0, s.failed("read", s.in.err)
-	case s.in.n == 0:
+	case n == 0:
 		return 0, io.EOF
 	}
-	return s.in.n, nil
+	return n, nil
 }
 
-// failed is an error of the kernel as the package net tells it.
+// failed is an error of the kernel as the package net tells it. It is not
+// inlined because whoever waits in Read keeps Read's stack: each silent client.
+//
+//go:noinline
 func (s *socket) failed(op string, err error) error {
 	return &net.OpError{Op: op, Net: "tcp", Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: os.NewSyscallError(op, err)}
 }
