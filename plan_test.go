@@ -1,6 +1,7 @@
 package strait_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -199,6 +200,24 @@ func TestDeviceIsSmall(t *testing.T) {
 			if !known(library) && !(pkg == "strait/cmd/strait-agent" && known(program)) {
 				t.Errorf("%s links %s: no device needs it", pkg, dep)
 			}
+		}
+	}
+}
+
+// Pages of decisions are numbered one by one, so that a number names one page.
+func TestDecisionsAreNumbered(t *testing.T) {
+	pages, err := filepath.Glob("docs/decisions/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	for i, page := range pages { // sorted
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, title := fmt.Sprintf("%04d-", i+1), fmt.Sprintf("# %d. ", i+1)
+		if !strings.HasPrefix(filepath.Base(page), name) || !strings.HasPrefix(string(text), title) {
+			t.Errorf("%s: page %d begins with %q and has a name that begins with %q", page, i+1, title, name)
 		}
 	}
 }
