@@ -73,6 +73,9 @@ type started struct {
 const (
 	unfinished = " <unfinished ...>"
 	resumed    = " resumed>"
+	// detached ends the line of a thread that was killed while strace had it
+	// stopped in a call. Whether the call was made is not known.
+	detached = " <detached ...>"
 )
 
 func readLine(n int, line string, begun map[string]started, fn func(Call) error) error {
@@ -100,6 +103,13 @@ func readLine(n int, line string, begun map[string]started, fn func(Call) error)
 		}
 		delete(begun, thread)
 		enter, text = s.line, s.text+tail
+	}
+	if head, ok := strings.CutSuffix(text, detached); ok {
+		if _, twice := begun[thread]; twice {
+			return errors.New("a thread is in two calls")
+		}
+		begun[thread] = started{enter, head} // and never goes on
+		return nil
 	}
 	end := strings.LastIndex(text, " = ")
 	if end < 0 {
