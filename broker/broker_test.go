@@ -385,7 +385,7 @@ func TestRetainedWaitsForTheAnswer(t *testing.T) {
 		t.Fatalf("%v, %v, %d to be woken later", refused, err, len(later))
 	}
 	h.publish("r/2", "y", 1)
-	if got, err := s.Take(ctx, nil, all); len(got) > 0 || err != nil {
+	if got, err := s.Take(ctx, make([]broker.Delivery, 0, 4), all); len(got) > 0 || err != nil {
 		t.Fatalf("before the answer: %+v, %v", got, err)
 	}
 	woken = 0
