@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"strings"
@@ -14,6 +15,7 @@ func (k iamDesk) users() []Operation {
 	return []Operation{
 		op("CreateUser", "", k.mayCreateUser, k.createUser),
 		op("GetUser", "", k.onSelf("iam:GetUser"), k.getUser),
+		op("UpdateUser", "", k.mayUpdateUser, k.updateUser),
 		op("DeleteUser", "", k.onUser("iam:DeleteUser"), k.deleteUser),
 		op("ListUsers", "", k.mayListUsers, k.listUsers),
 
@@ -129,6 +131,37 @@ func (k iamDesk) getUser(_ context.Context, _ Call, in *userInput) (*userOutput,
 		return nil, err
 	}
 	return &userOutput{k.showUser(u, true)}, nil
+}
+
+type updateUserInput struct{ UserName, NewUserName, NewPath string }
+
+// mayUpdateUser: who renames Bob to Robert needs the permission on both.
+func (k iamDesk) mayUpdateUser(_ context.Context, v View, _ *Caller, in *updateUserInput) ([]Ask, error) {
+	if in.NewUserName != "" {
+		if err := identity.CheckName("newUserName", in.NewUserName, 64); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := identity.CheckPath(in.NewPath); err != nil {
+		return nil, err
+	}
+	asks, err := askUser(v, "iam:UpdateUser", in.UserName)
+	if err != nil {
+		return nil, err
+	}
+	next := identity.User{Name: in.NewUserName, Path: in.NewPath}
+	if u, err := v.User(in.UserName); err == nil {
+		next.Name, next.Path = cmp.Or(next.Name, u.Name), cmp.Or(next.Path, u.Path)
+		if arn := next.ARN(v.Place()); arn != u.ARN(v.Place()) {
+			asks = append(asks, Ask{Action: "iam:UpdateUser", Resource: arn})
+		}
+	}
+	return asks, nil
+}
+
+// updateUser renames whom the permission was asked for, and nobody else.
+func (k iamDesk) updateUser(ctx context.Context, c Call, in *updateUserInput) (*Nothing, error) {
+	return nil, k.directory.RenameUser(ctx, c.Asks[0].Resource, in.NewUserName, in.NewPath)
 }
 
 func (k iamDesk) deleteUser(ctx context.Context, _ Call, in *userInput) (*Nothing, error) {

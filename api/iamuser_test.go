@@ -182,3 +182,33 @@ func TestIAMDelegation(t *testing.T) {
 	_, err = mallory.ListRoles(ctx, &iam.ListRolesInput{})
 	h.fails("list roles", err, "AccessDenied", "iam:ListRoles on resource: arn:aws:iam::123456789012:role/")
 }
+
+// Whoever renames Bob to Robert needs the permission on both, and Bob's key is
+// Robert's at once.
+func TestIAMUserRenamed(t *testing.T) {
+	h, ctx := startIAM(t), context.Background()
+	bob := h.asUser("bob", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:*","Resource":["arn:aws:iam::*:user/bob","arn:aws:iam::*:user/team/${aws:username}"]},{"Effect":"Allow","Action":"iam:GetUser","Resource":"*"}]}`)
+	rename := func(name, path string) error {
+		in := &iam.UpdateUserInput{UserName: aws.String("bob"), NewUserName: aws.String(name)}
+		if path != "" {
+			in.NewPath = aws.String(path)
+		}
+		_, err := bob.UpdateUser(ctx, in)
+		return err
+	}
+	h.fails("to a name that is not permitted", rename("robert", ""), "AccessDenied", "iam:UpdateUser on resource: arn:aws:iam::123456789012:user/robert")
+	h.fails("to a path that is not permitted", rename("bob", "/people/"), "AccessDenied", "iam:UpdateUser on resource: arn:aws:iam::123456789012:user/people/bob")
+	h.must("UpdateUser", rename("bob", "/team/"))
+	me, err := bob.GetUser(ctx, &iam.GetUserInput{})
+	h.must("GetUser", err)
+	if *me.User.Arn != "arn:aws:iam::123456789012:user/team/bob" {
+		t.Errorf("after the move: %s", *me.User.Arn)
+	}
+	_, err = h.UpdateUser(ctx, &iam.UpdateUserInput{UserName: aws.String("bob"), NewUserName: aws.String("robert")})
+	h.must("UpdateUser by admin", err)
+	me, err = bob.GetUser(ctx, &iam.GetUserInput{})
+	h.must("GetUser", err)
+	if *me.User.Arn != "arn:aws:iam::123456789012:user/team/robert" {
+		t.Errorf("after the new name: %s", *me.User.Arn)
+	}
+}

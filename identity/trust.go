@@ -92,7 +92,8 @@ func (d *Directory) alive(id string) bool {
 }
 
 // TrustText returns the trust policy as GetRole shows it: as it was given while
-// everyone it names still exists, otherwise with the ids of those who do not.
+// everyone it names still exists, otherwise with the new ARNs of those who have
+// other names now, and the ids of those who do not exist.
 func (d *Directory) TrustText(t *Trust) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -108,7 +109,7 @@ func (d *Directory) TrustText(t *Trust) string {
 	text, err := rewritePrincipals(t.Given, func(arn string) (string, error) {
 		id, bound := t.IDs[strait.ARN(arn)]
 		if now, err := d.principalID(strait.ARN(arn)); bound && (err != nil || now != id) {
-			return id, nil
+			return d.nameOf(id), nil
 		}
 		return arn, nil
 	})
@@ -118,7 +119,18 @@ func (d *Directory) TrustText(t *Trust) string {
 	return text
 }
 
-// rewritePrincipals replaces every value of Principal.AWS in text. The order
+// nameOf returns the ARN of the user with that id, or the id of who is gone.
+// Roles keep their names.
+func (d *Directory) nameOf(id string) string {
+	for _, u := range d.users.rows {
+		if u.value.ID == id {
+			return string(u.value.ARN(d.place))
+		}
+	}
+	return id
+}
+
+// rewritePrincipals replaces every value of Principal.AWS (and NotPrincipal.AWS) in text. The order
 // of members may change, which has no meaning in a policy.
 func rewritePrincipals(text string, replace func(string) (string, error)) (string, error) {
 	var doc map[string]any
@@ -134,15 +146,17 @@ func rewritePrincipals(text string, replace func(string) (string, error)) (strin
 	changed := false
 	for _, s := range statements {
 		m, _ := s.(map[string]any)
-		p, _ := m["Principal"].(map[string]any)
-		if p == nil || p["AWS"] == nil {
-			continue
+		for _, field := range []string{"Principal", "NotPrincipal"} {
+			p, _ := m[field].(map[string]any)
+			if p == nil || p["AWS"] == nil {
+				continue
+			}
+			v, err := replaceIn(p["AWS"], replace, &changed)
+			if err != nil {
+				return "", err
+			}
+			p["AWS"] = v
 		}
-		v, err := replaceIn(p["AWS"], replace, &changed)
-		if err != nil {
-			return "", err
-		}
-		p["AWS"] = v
 	}
 	if !changed {
 		return text, nil
