@@ -174,7 +174,7 @@ func (k eventsDesk) deleteRule(ctx context.Context, _ Call, in *ruleNameInput) (
 		return nil, &strait.Error{Kind: strait.Invalid, Thing: "rule", Message: "Rule can't be deleted since it has targets.", Err: errHasTargets}
 	}
 	if err == nil {
-		err = k.engine.Delete(ctx, ruleKey(in.Name))
+		err = k.engine.Delete(ctx, ruleKey(in.Name), "")
 	}
 	if strait.KindOf(err) == strait.NotFound {
 		err = nil // as with AWS, there is nothing to complain of

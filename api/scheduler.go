@@ -33,7 +33,7 @@ func Scheduler(d *identity.Directory, e *schedule.Engine) Service {
 		op("CreateSchedule", "POST "+one, k.mayPut("scheduler:CreateSchedule"), k.create),
 		op("UpdateSchedule", "PUT "+one, k.mayPut("scheduler:UpdateSchedule"), k.update),
 		op("GetSchedule", "GET "+one, k.onSchedule("scheduler:GetSchedule"), k.get),
-		op("DeleteSchedule", "DELETE "+one, k.onSchedule("scheduler:DeleteSchedule"), k.delete),
+		op("DeleteSchedule", "DELETE "+one, k.mayDelete, k.delete),
 		op("ListSchedules", "GET /schedules", on[listSchedulesInput]("scheduler:ListSchedules", "*"), k.list),
 	}, k.groups()...)
 	return s
@@ -339,8 +339,20 @@ func epochOf(t time.Time) *Epoch {
 	return &e
 }
 
-func (k schedulerDesk) delete(ctx context.Context, _ Call, in *scheduleInput) (*struct{}, error) {
-	return nil, k.engine.Delete(ctx, scheduleKey(in.Group, in.Name))
+type deleteScheduleInput struct {
+	scheduleInput
+	ClientToken string `aws:"query,clientToken"`
+}
+
+func (k schedulerDesk) mayDelete(ctx context.Context, v View, c *Caller, in *deleteScheduleInput) ([]Ask, error) {
+	return k.onSchedule("scheduler:DeleteSchedule")(ctx, v, c, &in.scheduleInput)
+}
+
+func (k schedulerDesk) delete(ctx context.Context, _ Call, in *deleteScheduleInput) (*struct{}, error) {
+	if err := checkClientToken(in.ClientToken); err != nil {
+		return nil, err
+	}
+	return nil, k.engine.Delete(ctx, scheduleKey(in.Group, in.Name), in.ClientToken)
 }
 
 type listSchedulesInput struct {

@@ -13,7 +13,7 @@ func (k schedulerDesk) groups() []Operation {
 	return []Operation{
 		op("CreateScheduleGroup", "POST "+one, k.mayCreateGroup, k.createGroup),
 		op("GetScheduleGroup", "GET "+one, k.onGroup("scheduler:GetScheduleGroup"), k.getGroup),
-		op("DeleteScheduleGroup", "DELETE "+one, k.onGroup("scheduler:DeleteScheduleGroup"), k.deleteGroup),
+		op("DeleteScheduleGroup", "DELETE "+one, k.mayDeleteGroup, k.deleteGroup),
 		op("ListScheduleGroups", "GET /schedule-groups", on[listGroupsOfSchedulesInput]("scheduler:ListScheduleGroups", "*"), k.listGroups),
 		op("ListTagsForResource", "GET "+tags, onARN[groupTagsInput]("scheduler:ListTagsForResource"), k.listTags),
 		op("TagResource", "POST "+tags, k.mayTag, k.tag),
@@ -76,8 +76,20 @@ func (k schedulerDesk) getGroup(_ context.Context, _ Call, in *groupOfSchedulesI
 	return k.show(g), nil
 }
 
-func (k schedulerDesk) deleteGroup(ctx context.Context, _ Call, in *groupOfSchedulesInput) (*struct{}, error) {
-	return nil, k.engine.DeleteGroup(ctx, ScheduleFamily, in.Name)
+type deleteScheduleGroupInput struct {
+	Name        string `aws:"path,Name"`
+	ClientToken string `aws:"query,clientToken"`
+}
+
+func (k schedulerDesk) mayDeleteGroup(_ context.Context, v View, _ *Caller, in *deleteScheduleGroupInput) ([]Ask, error) {
+	return ask("scheduler:DeleteScheduleGroup", ScheduleGroupARN(v.Place(), in.Name)), nil
+}
+
+func (k schedulerDesk) deleteGroup(ctx context.Context, _ Call, in *deleteScheduleGroupInput) (*struct{}, error) {
+	if err := checkClientToken(in.ClientToken); err != nil {
+		return nil, err
+	}
+	return nil, k.engine.DeleteGroup(ctx, ScheduleFamily, in.Name, in.ClientToken)
 }
 
 type listGroupsOfSchedulesInput struct {

@@ -63,7 +63,9 @@ type Engine struct {
 	wake   chan struct{}
 	work   sync.WaitGroup
 
-	change sync.Mutex // held while something is written about schedules
+	change    sync.Mutex  // held while something is written about schedules
+	deletions []*deletion // oldest first; guarded by change
+
 	mu     sync.Mutex
 	items  map[Key]*item
 	groups map[string]*Group
@@ -163,6 +165,12 @@ func (e *Engine) load(ctx context.Context) error {
 			}
 			return nil
 		}},
+		{deletedPrefix, func(f state.Fact) error {
+			d := &deletion{}
+			err := json.Unmarshal(f.Value, d)
+			e.deletions = append(e.deletions, d)
+			return err
+		}},
 		{duePrefix, func(f state.Fact) error {
 			c := &call{}
 			err := json.Unmarshal(f.Value, c)
@@ -186,6 +194,7 @@ func (e *Engine) load(ctx context.Context) error {
 			}
 		}
 	}
+	e.sortDeletions()
 	now := e.cfg.Now()
 	for _, i := range e.items {
 		i.aim(now)

@@ -138,7 +138,7 @@ func (h *house) quiet() {
 	probe := h.timer(fmt.Sprint("probe", h.probes), "rate(36500 days)")
 	h.create(probe)
 	h.want(h.called, probe.Name+"/")
-	if err := h.Delete(h.t.Context(), probe.Key); err != nil {
+	if err := h.Delete(h.t.Context(), probe.Key, ""); err != nil {
 		h.t.Fatal(err)
 	}
 	select {
@@ -205,7 +205,7 @@ func TestEngine(t *testing.T) {
 	}
 	h.move("2026-11-22 11:30:00")
 	h.want(h.called, "rate/t 2026-11-22 11:30:00")
-	if err := h.Delete(t.Context(), h.timer("rate", "").Key); err != nil {
+	if err := h.Delete(t.Context(), h.timer("rate", "").Key, ""); err != nil {
 		t.Fatal(err)
 	}
 	h.move("2026-11-24 11:30:00")
@@ -431,16 +431,16 @@ func TestManage(t *testing.T) {
 	if g, err := h.Group("g"); err != nil || g.Tags["k"] != "v" || len(h.Groups()) != 2 {
 		t.Errorf("the group after a restart: %+v, %v", g, err)
 	}
-	if err := h.DeleteGroup(ctx, "timer", "g"); err != nil {
+	if err := h.DeleteGroup(ctx, "timer", "g", ""); err != nil {
 		t.Fatal(err)
 	}
 	kind("in a deleted group", h.Change(ctx, inGroup.Key, func(*schedule.Schedule) error { return nil }), strait.NotFound)
-	kind("the default group", h.DeleteGroup(ctx, "timer", "default"), strait.Invalid)
-	kind("a group twice", h.DeleteGroup(ctx, "timer", "g"), strait.NotFound)
-	if err := h.Delete(ctx, s.Key); err != nil {
+	kind("the default group", h.DeleteGroup(ctx, "timer", "default", ""), strait.Invalid)
+	kind("a group twice", h.DeleteGroup(ctx, "timer", "g", ""), strait.NotFound)
+	if err := h.Delete(ctx, s.Key, ""); err != nil {
 		t.Fatal(err)
 	}
-	kind("twice", h.Delete(ctx, s.Key), strait.NotFound)
+	kind("twice", h.Delete(ctx, s.Key, ""), strait.NotFound)
 	if f, err := h.s.List(ctx, "schedule/", "", 0); err != nil || len(f) != 0 {
 		t.Errorf("%d facts are left (%v)", len(f), err)
 	}

@@ -148,14 +148,18 @@ func (e *Engine) List(family, group string) []Schedule {
 }
 
 // Delete removes a schedule, and its calls that have not begun; NotFound
-// "schedule" when there is none.
-func (e *Engine) Delete(ctx context.Context, k Key) error {
+// "schedule" when there is none. A token, unless "", names the request: for an
+// hour, the same one again does nothing.
+func (e *Engine) Delete(ctx context.Context, k Key, token string) error {
 	e.change.Lock()
 	defer e.change.Unlock()
-	return e.remove(ctx, k)
+	if e.deleted(k.path(), token) {
+		return nil
+	}
+	return e.remove(ctx, k, token)
 }
 
-func (e *Engine) remove(ctx context.Context, k Key) error {
+func (e *Engine) remove(ctx context.Context, k Key, token string) error {
 	e.mu.Lock()
 	_, ok := e.items[k]
 	writes := []state.Write{{Key: itemPrefix + k.path(), Delete: true}, {Key: lastPrefix + k.path(), Delete: true}}
@@ -170,9 +174,11 @@ func (e *Engine) remove(ctx context.Context, k Key) error {
 	if !ok {
 		return noSchedule(k)
 	}
-	if _, err := e.cfg.Store.Apply(ctx, writes...); err != nil {
+	notes, noted := e.note(k.path(), token)
+	if _, err := e.cfg.Store.Apply(ctx, append(writes, notes...)...); err != nil {
 		return storeError(err)
 	}
+	noted()
 	e.mu.Lock()
 	delete(e.items, k)
 	for _, id := range calls {
@@ -278,10 +284,15 @@ func (e *Engine) Groups() []Group {
 	return out
 }
 
-// DeleteGroup removes a group and the schedules of family in it.
-func (e *Engine) DeleteGroup(ctx context.Context, family, name string) error {
+// DeleteGroup removes a group and the schedules of family in it; token is as in
+// Delete.
+func (e *Engine) DeleteGroup(ctx context.Context, family, name, token string) error {
 	e.change.Lock()
 	defer e.change.Unlock()
+	what := "group/" + name
+	if e.deleted(what, token) {
+		return nil
+	}
 	if _, err := e.Group(name); err != nil {
 		return err
 	}
@@ -289,13 +300,15 @@ func (e *Engine) DeleteGroup(ctx context.Context, family, name string) error {
 		return strait.Errorf(strait.Invalid, "group", "The default schedule group cannot be deleted.")
 	}
 	for _, s := range e.List(family, name) {
-		if err := e.remove(ctx, s.Key); err != nil {
+		if err := e.remove(ctx, s.Key, ""); err != nil {
 			return err
 		}
 	}
-	if _, err := e.cfg.Store.Apply(ctx, state.Write{Key: groupPrefix + name, Delete: true}); err != nil {
+	notes, noted := e.note(what, token)
+	if _, err := e.cfg.Store.Apply(ctx, append(notes, state.Write{Key: groupPrefix + name, Delete: true})...); err != nil {
 		return storeError(err)
 	}
+	noted()
 	e.mu.Lock()
 	delete(e.groups, name)
 	e.mu.Unlock()

@@ -320,7 +320,7 @@ func (e *Engine) complete(k Key) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), storeTime)
 	defer cancel()
-	if err := e.Delete(ctx, k); err != nil {
+	if err := e.Delete(ctx, k, ""); err != nil {
 		e.cfg.Log.Error("a schedule that is over could not be deleted", "schedule", k.Name, "err", err)
 	}
 }
