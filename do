@@ -84,17 +84,20 @@ test_() {
     plain+=(./api ./cmd/... ./device ./identity/sigv4 ./object/s3 ./server ./setup)
   fi
   [ -x bin/versitygw ] || { [ -z "$cold" ] && timeout 15 ./do peers; } || say "LEFT OUT: versitygw (not built within 15 s: ./do peers)"
+  say "vetted after $SECONDS s"
   # Rooms with the race detector; stories, which drive built binaries, without;
   # nor policy, where nothing runs beside anything else. Three at once on two
   # cores: they wait a third of their time.
   go test "${race[@]}" -vet=off -p 3 -timeout 12m "$@" $(go list ./... | grep -vE "$raced")
   go test -vet=off -p 3 -timeout 12m "$@" "${plain[@]}"
+  say "rooms tested after $SECONDS s"
   # What the race detector cannot judge: memory and allocations of decisions.
   go test -vet=off -timeout 5m "$@" -run '^(TestFloodMemory|TestGuardAllocatesNothing)$' ./authz
   # With -v they say which clients they drove, each step, what happened to the
   # device, the seeds and the agent's memory. They wait a good part of their
   # time, for programs that start and for each other.
   go test -vet=off -p 3 -parallel 3 -timeout 20m -v "$@" ./story/... | grep -vE '^ *=== '
+  say "stories told after $SECONDS s"
   # The agent for other systems: links only, where they were built before. A
   # machine that has had to compile everything has little time left for them.
   local left=$((870 - SECONDS))

@@ -157,7 +157,7 @@ type built struct {
 
 func (b *built) build() {
 	if b.dir, b.err = os.MkdirTemp("", "strait-agent-"); b.err == nil {
-		b.said, b.err = exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", b.dir, "../../cmd/strait-agent").CombinedOutput()
+		b.said, b.err = exec.Command("go", "build", "-buildvcs=false", "-o", b.dir, "../../cmd/strait-agent").CombinedOutput()
 	}
 }
 
