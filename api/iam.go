@@ -79,7 +79,10 @@ func checkPolicyARN(parameter string, arn strait.ARN) error {
 	case len(arn) > 2048:
 		return unfit(at, "Member must have length less than or equal to 2048")
 	}
-	if p, err := arn.Parse(); err != nil || p.Service != "iam" || !strings.HasPrefix(p.Resource, "policy/") {
+	switch p, err := arn.Parse(); {
+	case err != nil:
+		return strait.Errorf(strait.Invalid, "parameter", "Invalid ARN:  Could not be parsed!") // two blanks, as AWS has it
+	case p.Service != "iam" || !strings.HasPrefix(p.Resource, "policy/"):
 		return strait.Errorf(strait.Invalid, "input", "ARN %s is not valid.", arn)
 	}
 	return nil

@@ -32,8 +32,8 @@ type role struct {
 	Arn                      strait.ARN
 	CreateDate               Stamp
 	AssumeRolePolicyDocument string
-	Description              string `xml:",omitempty"`
-	MaxSessionDuration       int
+	Description              string       `xml:",omitempty"`
+	MaxSessionDuration       int          `xml:",omitempty"`
 	PermissionsBoundary      *boundary    `xml:",omitempty"`
 	Tags                     members[tag] `xml:",omitempty"`
 	RoleLastUsed             *emptyResult `xml:",omitempty"`
@@ -127,7 +127,9 @@ func (k iamDesk) createRole(ctx context.Context, _ Call, in *createRoleInput) (*
 	if err != nil {
 		return nil, err
 	}
-	return &roleOutput{k.show(made, true)}, nil
+	out := k.show(made, true)
+	out.MaxSessionDuration, out.RoleLastUsed = 0, nil // which GetRole tells
+	return &roleOutput{out}, nil
 }
 
 type roleInput struct{ RoleName string }

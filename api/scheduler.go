@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"regexp"
 	"strconv"
@@ -114,6 +113,12 @@ func scheduleError(text string, args ...any) error {
 	return strait.Errorf(strait.Invalid, "schedule", text, args...)
 }
 
+// invalidExpression is AWS's sentence, and why.
+func invalidExpression(expression string, err error) error {
+	why := strings.TrimPrefix(plainly(err), "the schedule expression is not valid: ")
+	return scheduleError("Invalid Schedule Expression %.256s. (%s)", expression, why)
+}
+
 type scheduleTarget struct {
 	Arn         strait.ARN
 	RoleArn     strait.ARN
@@ -174,6 +179,9 @@ func (k schedulerDesk) fill(c Call, in *putScheduleInput, s *schedule.Schedule) 
 		return scheduleError("The input of a Lambda function must be JSON.")
 	}
 	// 2. Times.
+	if _, err := schedule.Parse(in.ScheduleExpression); err != nil {
+		return invalidExpression(in.ScheduleExpression, err)
+	}
 	window, err := in.FlexibleTimeWindow.length()
 	if err != nil {
 		return err
@@ -395,25 +403,4 @@ func (k schedulerDesk) list(_ context.Context, _ Call, in *listSchedulesInput) (
 		out.Schedules = append(out.Schedules, item)
 	}
 	return out, nil
-}
-
-// pageOf is a page of at most 100, which is the default, too; items are sorted
-// by name.
-func pageOf[T any](items []T, name func(T) string, token string, most *int) ([]T, string, error) {
-	n := 100
-	if most != nil {
-		n = *most
-	}
-	after, err := base64.StdEncoding.DecodeString(token)
-	if n < 1 || n > 100 || err != nil {
-		return nil, "", scheduleError("The page size must be between 1 and 100, and the token one that was given.")
-	}
-	start := 0
-	for token != "" && start < len(items) && name(items[start]) <= string(after) {
-		start++
-	}
-	if items = items[start:]; len(items) <= n {
-		return items, "", nil
-	}
-	return items[:n], base64.StdEncoding.EncodeToString([]byte(name(items[n-1]))), nil
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"strings"
 
 	"strait"
@@ -185,4 +186,25 @@ func (k schedulerDesk) untag(ctx context.Context, _ Call, in *untagGroupInput) (
 		}
 		return old, nil
 	})
+}
+
+// pageOf is a page of at most 100, which is the default, too; items are sorted
+// by name.
+func pageOf[T any](items []T, name func(T) string, token string, most *int) ([]T, string, error) {
+	n := 100
+	if most != nil {
+		n = *most
+	}
+	after, err := base64.StdEncoding.DecodeString(token)
+	if n < 1 || n > 100 || err != nil {
+		return nil, "", scheduleError("The page size must be between 1 and 100, and the token one that was given.")
+	}
+	start := 0
+	for token != "" && start < len(items) && name(items[start]) <= string(after) {
+		start++
+	}
+	if items = items[start:]; len(items) <= n {
+		return items, "", nil
+	}
+	return items[:n], base64.StdEncoding.EncodeToString([]byte(name(items[n-1]))), nil
 }

@@ -101,7 +101,7 @@ type AssumeRoleOutput struct {
 func (o *AssumeRoleOutput) Issued() strait.Credentials { return o.credentials }
 
 var (
-	sessionNameRE = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+	sessionNameRE = regexp.MustCompile(`^[\w+=,.@-]*$`)
 	externalIDRE  = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`) // and 1,224 at the most
 	policyTextRE  = regexp.MustCompile("^[\t\n\r\u0020-\u00ff]+$")
 )
@@ -115,17 +115,19 @@ func (in *AssumeRoleInput) check() error {
 	if len(in.RoleArn) < 20 || len(in.RoleArn) > 2048 {
 		return constraint(string(in.RoleArn), "roleArn", "Member must have length between 20 and 2048")
 	}
-	if p, err := in.RoleArn.Parse(); err != nil || p.Service != "iam" || !strings.HasPrefix(p.Resource, "role/") {
-		return strait.Errorf(strait.Invalid, "parameter", "%s is invalid", in.RoleArn)
-	}
-	if !sessionNameRE.MatchString(in.RoleSessionName) {
-		return constraint(in.RoleSessionName, "roleSessionName", `Member must satisfy regular expression pattern: [\w+=,.@-]* and have length between 2 and 64`)
+	if err := checkSessionName("roleSessionName", in.RoleSessionName); err != nil {
+		return err
 	}
 	if in.ExternalId != "" && (len(in.ExternalId) > 1224 || !externalIDRE.MatchString(in.ExternalId)) {
 		return constraint(in.ExternalId, "externalId", `Member must satisfy regular expression pattern: [\w+=,.@:\/-]*`)
 	}
-	if in.SourceIdentity != "" && (!sessionNameRE.MatchString(in.SourceIdentity) || strings.HasPrefix(strings.ToLower(in.SourceIdentity), "aws:")) {
-		return constraint(in.SourceIdentity, "sourceIdentity", `Member must satisfy regular expression pattern: [\w+=,.@-]*`)
+	if in.SourceIdentity != "" {
+		if err := checkSessionName("sourceIdentity", in.SourceIdentity); err != nil {
+			return err
+		}
+	}
+	if p, err := in.RoleArn.Parse(); err != nil || p.Service != "iam" || !strings.HasPrefix(p.Resource, "role/") {
+		return strait.Errorf(strait.Invalid, "parameter", "%s is invalid", in.RoleArn)
 	}
 	if in.SerialNumber != "" || in.TokenCode != "" {
 		return strait.Errorf(strait.Unsupported, "parameter", "MFA (SerialNumber, TokenCode) is not offered here.")
@@ -139,6 +141,20 @@ func (in *AssumeRoleInput) check() error {
 	return in.checkTags()
 }
 
+// checkSessionName judges the name that a session is given: its letters, then
+// its length.
+func checkSessionName(at, name string) error {
+	switch {
+	case !sessionNameRE.MatchString(name):
+		return constraint(name, at, `Member must satisfy regular expression pattern: [\w+=,.@-]*`)
+	case len(name) < 2:
+		return constraint(name, at, "Member must have length greater than or equal to 2")
+	case len(name) > 64:
+		return constraint(name, at, "Member must have length less than or equal to 64")
+	}
+	return nil
+}
+
 func (in *AssumeRoleInput) checkTags() error {
 	if len(in.Tags) > 50 || len(in.TransitiveTagKeys) > 50 || len(in.PolicyArns) > 10 {
 		return constraint("...", "tags", "at most 50 tags, 50 transitive keys and 10 policy ARNs")
@@ -150,13 +166,13 @@ func (in *AssumeRoleInput) checkTags() error {
 			return constraint(t.Key, "tags", "keys have 1 to 128 characters and do not begin with aws:, values 256 at most")
 		}
 		if seen[k] {
-			return strait.Errorf(strait.Invalid, "parameter", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+			return strait.Errorf(strait.Invalid, "parameter value", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 		}
 		seen[k] = true
 	}
 	for _, k := range in.TransitiveTagKeys {
 		if !seen[strings.ToLower(k)] {
-			return strait.Errorf(strait.Invalid, "parameter", "The transitive tag key %s is not among the tags.", k)
+			return strait.Errorf(strait.Invalid, "parameter value", "The specified transitive tag key must be included in the requested tags.")
 		}
 	}
 	return nil
@@ -285,15 +301,17 @@ func inherit(s, from *credential.Session, in *AssumeRoleInput) error {
 	s.Tags = map[string]string{}
 	for _, t := range in.Tags {
 		s.Tags[t.Key] = t.Value
+		if slices.ContainsFunc(in.TransitiveTagKeys, func(k string) bool { return strings.EqualFold(k, t.Key) }) {
+			s.Transitive = append(s.Transitive, t.Key) // as the tag has it, whatever the case
+		}
 	}
-	s.Transitive = slices.Clone(in.TransitiveTagKeys)
 	if from == nil {
 		return nil
 	}
 	for _, key := range from.Transitive {
 		for k := range s.Tags {
 			if strings.EqualFold(k, key) {
-				return strait.Errorf(strait.Invalid, "parameter", "The tag %s is transitive and cannot be set again.", key)
+				return strait.Errorf(strait.Invalid, "parameter value", "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.")
 			}
 		}
 		s.Tags[key] = from.Tags[key]

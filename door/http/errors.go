@@ -57,6 +57,7 @@ var queryCodes = codes{
 	strait.Invalid: {
 		"": {"ValidationError", badRequest}, "action": {"InvalidAction", badRequest}, "policy document": {"MalformedPolicyDocument", badRequest},
 		"session policy": {"MalformedPolicyDocument", badRequest}, "malformed input": {"MalformedInput", badRequest}, "input": {"InvalidInput", badRequest},
+		"parameter value":   {"InvalidParameterValue", badRequest},
 		"missing parameter": {"MissingParameter", badRequest}, "two credentials": {"IncompleteSignature", badRequest},
 	},
 	strait.Unauthenticated: {

@@ -136,7 +136,7 @@ func (m *models) bytes(service string) ([]byte, error) {
 }
 
 // common are errors that models do not list, for every operation has them.
-var common = regexp.MustCompile(`^(AccessDenied(Exception)?|ForbiddenException|Validation(Error|Exception)|MalformedInput|MissingParameter|InvalidAction|IncompleteSignature(Exception)?|` +
+var common = regexp.MustCompile(`^(AccessDenied(Exception)?|ForbiddenException|Validation(Error|Exception)|MalformedInput|MissingParameter|InvalidAction|InvalidParameterValue|IncompleteSignature(Exception)?|` +
 	`Missing(AuthenticationToken)(Exception)?|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch|InvalidSignatureException|ExpiredToken(Exception)?|SerializationException|UnknownOperationException|MethodNotAllowedException)$`)
 
 // differs are answers that are not as the model has them, for AWS's own are
