@@ -10,6 +10,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"strait"
 	"strait/device"
 )
 
@@ -86,4 +89,19 @@ func TestJournalOnAFullDisk(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A named pipe is no file to send: opening it would wait for its writer.
+func TestNamedPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	up, err := device.NewUploader(device.Config{}, credentials.NewStaticCredentialsProvider("AKIAX", "secret", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer up.Close()
+	_, err = up.Upload(within(t), device.UploadInput{File: pipe, Key: "k"})
+	wantKind(t, "a named pipe", err, strait.Invalid, "not a regular file")
 }

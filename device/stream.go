@@ -31,7 +31,8 @@ const (
 // the disk holds at most one part more than are under way. Of in it ignores
 // File, Body, Size and Journal. What is shorter
 // than a part is sent as one object. A stream cannot be read again: when the
-// process dies it is lost, and LostStreams tells so.
+// process dies it is lost, and LostStreams tells so. When ctx ends while r is
+// waited for, that Read is left alone: do not read from r then.
 func (c *Uploader) UploadStream(ctx context.Context, r io.Reader, spool string, in UploadInput) (*UploadOutput, error) {
 	in.File, in.Journal, in.Size = "", "", 0
 	if in.Patience <= 0 {
@@ -92,15 +93,29 @@ func (s *spooled) remove() {
 	os.Remove(s.f.Name())
 }
 
-// next spools one part.
-func (s *stream) next(number int) (*spooled, error) {
+// next spools one part. Who writes the stream may pause for as long as it
+// likes, and must not keep the end of ctx waiting.
+func (s *stream) next(ctx context.Context, number int) (*spooled, error) {
 	size := max(s.in.PartSize, streamPart) << (number / streamStep)
 	f, err := os.OpenFile(fmt.Sprintf("%s.%d", s.base, number), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, strait.Errorf(strait.Invalid, "spool", "spool the stream: %w", err)
 	}
 	p := &spooled{f: f}
-	p.size, err = io.CopyN(f, s.r, min(size, maxPart))
+	copied := make(chan error, 1)
+	var n int64
+	go func() {
+		var err error
+		n, err = io.CopyN(f, s.r, min(size, maxPart))
+		copied <- err
+	}()
+	select {
+	case err = <-copied:
+	case <-ctx.Done():
+		p.remove()
+		return nil, context.Cause(ctx)
+	}
+	p.size = n
 	if p.last = errors.Is(err, io.EOF); p.last {
 		err = nil
 	}
@@ -117,7 +132,7 @@ func (s *stream) next(number int) (*spooled, error) {
 }
 
 func (s *stream) send(ctx context.Context) (*UploadOutput, error) {
-	first, err := s.next(0)
+	first, err := s.next(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +194,7 @@ func (s *stream) parts(ctx context.Context, b *begun, now *spooled) error {
 			break
 		}
 		var err error
-		if now, err = s.next(number + 1); err != nil {
+		if now, err = s.next(running, number+1); err != nil {
 			cancel(err)
 			break
 		}

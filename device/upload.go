@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,15 +43,19 @@ func (c *Client) Upload(ctx context.Context, in UploadInput) (*UploadOutput, err
 // Upload is like Client.Upload.
 func (c *Uploader) Upload(ctx context.Context, in UploadInput) (*UploadOutput, error) {
 	if in.File != "" {
+		// Looked at before it is opened: a named pipe would wait for its writer.
+		info, err := os.Stat(in.File)
+		if err != nil {
+			return nil, strait.Errorf(strait.Invalid, "file", "%w", err)
+		}
+		if !info.Mode().IsRegular() {
+			return nil, strait.Errorf(strait.Invalid, "file", "%s is not a regular file", in.File)
+		}
 		f, err := os.Open(in.File)
 		if err != nil {
 			return nil, strait.Errorf(strait.Invalid, "file", "%w", err)
 		}
 		defer f.Close()
-		info, err := f.Stat()
-		if err != nil || !info.Mode().IsRegular() {
-			return nil, strait.Errorf(strait.Invalid, "file", "%s is not a regular file", in.File)
-		}
 		in.Body, in.Size = f, info.Size()
 	}
 	if err := in.check(); err != nil {
@@ -92,8 +97,29 @@ func (in *UploadInput) checkWay() error {
 		return strait.Errorf(strait.Invalid, "part size", "a part must have 5 MiB to 5 GiB")
 	case in.Concurrency < 0 || in.Concurrency > maxRuns:
 		return strait.Errorf(strait.Invalid, "concurrency", "1 to %d parts can be under way at once", maxRuns)
+	case !isValue(in.ContentType):
+		return strait.Errorf(strait.Invalid, "content type", "the content type %q cannot be sent in a header", in.ContentType)
+	case !isValue(in.ContentEncoding):
+		return strait.Errorf(strait.Invalid, "content encoding", "the content encoding %q cannot be sent in a header", in.ContentEncoding)
+	}
+	for name, v := range in.Metadata {
+		if name == "" || strings.ContainsFunc(name, notInName) || !isValue(v) {
+			return strait.Errorf(strait.Invalid, "metadata", "the metadata %q=%q cannot be sent in a header", name, v)
+		}
 	}
 	return nil
+}
+
+// isValue tells whether v can be a header's value (RFC 9110, 5.5); the HTTP
+// client would call it an error of the network, and such are tried again.
+func isValue(v string) bool {
+	return !strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// notInName tells whether r cannot be in a header's name (RFC 9110, 5.6.2).
+func notInName(r rune) bool {
+	alnum := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+	return !alnum && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
 // upload is one Upload under way.

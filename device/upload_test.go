@@ -2,7 +2,9 @@ package device_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -213,6 +216,10 @@ func TestUploadInput(t *testing.T) {
 		"too many at once":  {Body: one, Size: 1, Key: "k", Concurrency: 1000},
 		"an odd endpoint":   {Body: one, Size: 1, Key: "k", Endpoint: "ftp://x"},
 		"an endpoint alone": {Body: one, Size: 1, Key: "k", Endpoint: "localhost"},
+		"a type of lines":   {Body: one, Size: 1, Key: "k", ContentType: "a\nb"},
+		"an odd encoding":   {Body: one, Size: 1, Key: "k", ContentEncoding: "\x00"},
+		"an odd name":       {Body: one, Size: 1, Key: "k", Metadata: map[string]string{"a b": "c"}},
+		"an odd value":      {Body: one, Size: 1, Key: "k", Metadata: map[string]string{"a": "b\rc"}},
 	} {
 		_, err := c.Upload(within(t), in)
 		wantKind(t, name, err, strait.Invalid)
@@ -243,5 +250,37 @@ func TestExpiredAtTheServer(t *testing.T) {
 	after, err := creds.Grant(ctx)
 	if err != nil || after.AccessKeyID == before.AccessKeyID {
 		t.Errorf("the credentials are still those that the server would not have (%v)", err)
+	}
+}
+
+// waiting is a stream whose writer says nothing.
+type waiting struct {
+	asked func()
+	end   chan struct{}
+}
+
+func (w waiting) Read([]byte) (int, error) {
+	w.asked()
+	<-w.end
+	return 0, io.EOF
+}
+
+// A stream may be silent for hours: whoever ends the upload does not wait for it.
+func TestStreamIsLeft(t *testing.T) {
+	up, err := device.NewUploader(device.Config{}, credentials.NewStaticCredentialsProvider("AKIAX", "secret", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer up.Close()
+	spool := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	end := make(chan struct{})
+	defer close(end)
+	_, err = up.UploadStream(ctx, waiting{cancel, end}, spool, device.UploadInput{Key: "k", Bucket: "b", Region: "r", Endpoint: "http://127.0.0.1:1"})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	if left, err := os.ReadDir(spool); err != nil || len(left) > 0 {
+		t.Errorf("the spool holds %v (%v)", left, err)
 	}
 }

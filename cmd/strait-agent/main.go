@@ -56,6 +56,7 @@ func run(args []string) int {
 	}
 	running, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(running, stop) // who asks twice will not wait
 	ctx.BindTo(running, (*context.Context)(nil))
 	if err := ctx.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "strait-agent:", err)

@@ -36,11 +36,18 @@ func read(file string) (*configuration, error) {
 	if err := d.Decode(&c); err != nil {
 		return nil, usageError{fmt.Errorf("read %s: %w", file, err)}
 	}
+	if d.More() {
+		return nil, usageError{fmt.Errorf("read %s: something follows after the configuration's end", file)}
+	}
 	if len(c.Watch) == 0 && c.CredentialsFile == "" {
 		return nil, usageError{fmt.Errorf("%s names nothing to do: neither watch nor credentialsFile", file)}
 	}
-	if c.From == "" {
+	switch c.From {
+	case "":
 		c.From = "mqtt"
+	case "mqtt", "x509", "environment":
+	default:
+		return nil, usageError{fmt.Errorf("%s: credentials come from mqtt, x509 or environment, not from %q", file, c.From)}
 	}
 	for i := range c.Watch {
 		w := &c.Watch[i]

@@ -35,8 +35,11 @@ func (c *uploadCommand) Run(ctx context.Context) error {
 		if f == "-" {
 			continue
 		}
-		if info, err := os.Stat(f); err != nil || info.IsDir() {
-			return usageError{fmt.Errorf("%s is no file that can be read", f)}
+		switch info, err := os.Stat(f); {
+		case err != nil:
+			return usageError{fmt.Errorf("%q is no file that can be read: %w", f, errors.Unwrap(err))}
+		case !info.Mode().IsRegular():
+			return usageError{fmt.Errorf("%q is no regular file (what comes through a pipe: -)", f)}
 		}
 	}
 	report := newReport(os.Stdout, c.JSON)

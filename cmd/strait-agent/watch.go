@@ -66,7 +66,7 @@ const (
 func (s *spool) prepare() error {
 	dir, err := os.Stat(s.Dir)
 	if err != nil || !dir.IsDir() {
-		return usageError{fmt.Errorf("%s is no directory that can be read", s.Dir)}
+		return usageError{fmt.Errorf("%q is no directory that can be read", s.Dir)}
 	}
 	if s.NoResume {
 		return usageError{errors.New("a watched directory needs journals: they prove what was stored")}
