@@ -106,8 +106,10 @@ func TestFaults(t *testing.T) {
 				t.Errorf("it said %v, want %s", said, test.said)
 			}
 			t.Logf("%d faults, %d parts sent, %.2f of the file's bytes; said %v", faults, puts, float64(bytes)/float64(size), said)
-			if most := size + int64(faults+1)*part; !test.anew && bytes > most {
-				t.Errorf("%d bytes were sent for a file of %d and %d faults, want at most %d", bytes, size, faults, most)
+			// A machine that stands still for longer than the stall is one more.
+			failed := max(faults, said[device.Retrying])
+			if most := size + int64(failed+1)*part; !test.anew && bytes > most {
+				t.Errorf("%d bytes were sent for a file of %d and %d faults, want at most %d", bytes, size, failed, most)
 			}
 			h.compare(out.Key, file)
 		})
@@ -154,45 +156,52 @@ func TestShortCredentials(t *testing.T) {
 	var keys []string
 	for name, late := range map[string]time.Duration{"in time": 0, "too late": 10 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
-			c, err := device.Connect(t.Context(), device.Config{
-				Endpoint: h.mqtt.addr, Thing: "device00", CertFile: h.thing.Certificate, KeyFile: h.thing.Key, CAFile: h.s.Ready().CA,
-				Timeout: 20 * time.Second, Bandwidth: rate, Now: func() time.Time { return now().Add(-late) },
-			})
-			if err != nil {
-				t.Fatal(err)
+			send := func() map[device.EventKind]int {
+				c, err := device.Connect(t.Context(), device.Config{
+					Endpoint: h.mqtt.addr, Thing: "device00", CertFile: h.thing.Certificate, KeyFile: h.thing.Key, CAFile: h.s.Ready().CA,
+					Timeout: 20 * time.Second, Bandwidth: rate, Now: func() time.Time { return now().Add(-late) },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				h.s3.set(nil)
+				var mu sync.Mutex
+				said := map[device.EventKind]int{}
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+				defer cancel()
+				begin := now()
+				out, err := c.Upload(ctx, device.UploadInput{
+					File: file, Key: "slow " + name, PartSize: part, Concurrency: 1, Duration: 15 * time.Minute, Endpoint: h.web.URL,
+					Say: func(e device.Event) {
+						mu.Lock()
+						defer mu.Unlock()
+						said[e.Kind]++
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				took := now().Sub(begin)
+				_, puts, bytes := h.s3.counts()
+				t.Logf("it took %s of the compressed time; %d keys signed %d parts; said %v", took.Round(time.Second), h.s3.signers(), puts, said)
+				// A late device asks only when it is told, so that two keys may do.
+				if took < 25*time.Minute || h.s3.signers() < 2 {
+					t.Errorf("%d keys in %s: the credentials did not expire on the way", h.s3.signers(), took)
+				}
+				if again := said[device.Renewed] + said[device.Corrected] + said[device.Retrying]; bytes > size+int64(again)*part {
+					t.Errorf("%d bytes were sent for %d, and %d parts again", bytes, size, again)
+				}
+				keys = append(keys, out.Key)
+				return said
 			}
-			defer c.Close()
-			h.s3.set(nil)
-			var mu sync.Mutex
-			said := map[device.EventKind]int{}
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-			defer cancel()
-			begin := now()
-			out, err := c.Upload(ctx, device.UploadInput{
-				File: file, Key: "slow " + name, PartSize: part, Concurrency: 1, Duration: 15 * time.Minute, Endpoint: h.web.URL,
-				Say: func(e device.Event) {
-					mu.Lock()
-					defer mu.Unlock()
-					said[e.Kind]++
-				},
-			})
-			if err != nil {
-				t.Fatal(err)
+			// A second of this machine is five minutes here: when it stands still
+			// for that long, a late device renews them itself, or learns the time.
+			for tries := 1; send()[device.Renewed] == 0 && late > 0; tries++ {
+				if tries == 5 {
+					t.Fatal("the server never called them expired: this shows nothing")
+				}
 			}
-			took := now().Sub(begin)
-			_, puts, bytes := h.s3.counts()
-			t.Logf("it took %s of the compressed time; %d keys signed %d parts; said %v", took.Round(time.Second), h.s3.signers(), puts, said)
-			// A late device asks only when it is told, so that two keys may do.
-			if took < 25*time.Minute || h.s3.signers() < 2 {
-				t.Errorf("%d keys in %s: the credentials did not expire on the way", h.s3.signers(), took)
-			}
-			if late > 0 && said[device.Renewed] == 0 {
-				t.Error("the server never called them expired: this shows nothing")
-			}
-			if bytes > size+int64(said[device.Renewed])*part {
-				t.Errorf("%d bytes were sent for %d", bytes, size)
-			}
-			keys = append(keys, out.Key)
 		})
 	}
 	stop() // the operator's client signs by the real time

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	random "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -74,8 +75,25 @@ func program(t *testing.T, name string, needed bool, places ...string) string {
 	return ""
 }
 
-// serve runs a server until the test ends, and waits until it listens.
-func serve(t *testing.T, address string, env []string, name string, args ...string) {
+// serve runs a server until the test ends, and returns where it listens. args
+// are its arguments for an address. Somebody else may take that first: then
+// another one is tried.
+func serve(t *testing.T, env []string, name string, args func(address string) []string) string {
+	t.Helper()
+	for tries := 1; ; tries++ {
+		address := free(t)
+		said, ok := listen(t, address, env, name, args(address)...)
+		if ok {
+			return address
+		}
+		if tries == 5 {
+			t.Fatalf("%s ended:\n%s", name, said)
+		}
+	}
+}
+
+// listen starts a server and waits until it listens, or has ended.
+func listen(t *testing.T, address string, env []string, name string, args ...string) (said string, ok bool) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	var out bytes.Buffer
@@ -89,26 +107,32 @@ func serve(t *testing.T, address string, env []string, name string, args ...stri
 	await.Until(t, name+" listens on "+address, func() bool {
 		select {
 		case <-ended:
-			t.Fatalf("%s ended:\n%s", name, out.String())
+			said, ok = out.String(), false
+			return true
 		default:
 		}
 		c, err := net.Dial("tcp", address)
-		if err == nil {
+		if ok = err == nil; ok {
 			c.Close()
 		}
-		return err == nil
+		return ok
 	})
+	return said, ok
 }
 
-// free is an address that nobody listens on.
+// free is an address that nobody listens on. Its port is none that systems give
+// out by themselves, so that no other test gets it meanwhile.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+random.IntN(12_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // An authority signs certificates.
@@ -157,31 +181,34 @@ func openForeign(t *testing.T) *foreign {
 	t.Helper()
 	versity := program(t, "versitygw", false, os.Getenv("STRAIT_VERSITYGW"), "../../bin/versitygw")
 	mosquitto := program(t, "mosquitto", true, "/usr/sbin/mosquitto")
-	f := &foreign{t: t, dir: t.TempDir(), broker: free(t), store: free(t), accessID: "FOREIGNACCESSKEY", secret: rand.Text()}
+	f := &foreign{t: t, dir: t.TempDir(), accessID: "FOREIGNACCESSKEY", secret: rand.Text()}
 	// 1. The broker: mutual TLS, and each device its own topics.
 	caFile, _ := f.ca.issue(t, f.dir, "ca")
 	cert, key := f.ca.issue(t, f.dir, "broker")
 	f.cert, f.key = f.ca.issue(t, f.dir, "device00")
 	f.ca.issue(t, f.dir, "function")
-	_, port, _ := net.SplitHostPort(f.broker)
 	acl := filepath.Join(f.dir, "acl")
 	config := filepath.Join(f.dir, "mosquitto.conf")
-	for file, text := range map[string]string{
-		acl: "user function\ntopic read +/token/req\ntopic write +/token/res\npattern write %u/token/req\npattern read %u/token/res\n",
-		config: fmt.Sprintf("listener %s 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate true\nuse_identity_as_username true\nacl_file %s\nuser root\n",
-			port, caFile, cert, key, acl),
-	} {
+	write := func(file, text string) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	serve(t, f.broker, nil, mosquitto, "-c", config)
+	write(acl, "user function\ntopic read +/token/req\ntopic write +/token/res\npattern write %u/token/req\npattern read %u/token/res\n")
+	f.broker = serve(t, nil, mosquitto, func(address string) []string {
+		_, port, _ := net.SplitHostPort(address)
+		write(config, fmt.Sprintf("listener %s 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate true\nuse_identity_as_username true\nacl_file %s\nuser root\n",
+			port, caFile, cert, key, acl))
+		return []string{"-c", config}
+	})
 	// 2. The store.
 	root := filepath.Join(f.dir, "store")
 	if err := os.Mkdir(root, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	serve(t, f.store, []string{"ROOT_ACCESS_KEY_ID=" + f.accessID, "ROOT_SECRET_ACCESS_KEY=" + f.secret}, versity, "--port", f.store, "--region", "us-east-1", "--keep-alive", "--quiet", "posix", root)
+	f.store = serve(t, []string{"ROOT_ACCESS_KEY_ID=" + f.accessID, "ROOT_SECRET_ACCESS_KEY=" + f.secret}, versity, func(address string) []string {
+		return []string{"--port", address, "--region", "us-east-1", "--keep-alive", "--quiet", "posix", root}
+	})
 	f.s3 = s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String("http://" + f.store), UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(f.accessID, f.secret, "")})
 	if _, err := f.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
 		t.Fatal(err)
@@ -293,7 +320,9 @@ func TestForeign(t *testing.T) {
 	cmd.Process.Kill()
 	cmd.Wait()
 	cancel()
-	if _, parts := remembered(t, device.JournalFor(file)); parts != 3 {
+	// The third may just have been about to be written down.
+	_, parts := remembered(t, device.JournalFor(file))
+	if parts != 2 && parts != 3 {
 		t.Fatalf("the journal knows %d parts, want 3", parts)
 	}
 	// 4. It goes on, through faults.
@@ -311,8 +340,9 @@ func TestForeign(t *testing.T) {
 	}
 	f.compare("device00/foreign.bin", file)
 	happened, puts, _ := f.proxy.counts()
-	t.Logf("%d faults, %d parts sent for the 4 that were missing", happened, puts)
-	if happened == 0 || puts > 4+happened {
-		t.Errorf("%d parts were sent after %d faults, want the 4 missing ones and one for each fault at most", puts, happened)
+	missing := 7 - parts
+	t.Logf("%d faults, %d parts sent for the %d that were missing", happened, puts, missing)
+	if happened == 0 || puts > missing+happened {
+		t.Errorf("%d parts were sent after %d faults, want the %d missing ones and one for each fault at most", puts, happened, missing)
 	}
 }

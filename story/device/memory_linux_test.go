@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,6 +47,10 @@ func TestMemory(t *testing.T) {
 // waiting for a process tells would include this test's own, from before exec.)
 func watchMemory(t *testing.T, cmd *exec.Cmd) (peak int) {
 	t.Helper()
+	program, err := filepath.EvalSymlinks(cmd.Path) // as the kernel tells it
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -67,7 +72,7 @@ func watchMemory(t *testing.T, cmd *exec.Cmd) (peak int) {
 			return peak
 		case <-tick.C:
 			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-			if exe, linkErr := os.Readlink(fmt.Sprintf("/proc/%d/exe", cmd.Process.Pid)); err != nil || linkErr != nil || exe != cmd.Path {
+			if exe, linkErr := os.Readlink(fmt.Sprintf("/proc/%d/exe", cmd.Process.Pid)); err != nil || linkErr != nil || exe != program {
 				continue // not begun, or ended
 			}
 			if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
