@@ -3,6 +3,7 @@ package explain_test
 import (
 	"crypto/tls"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"strait/await"
 )
 
 const anyTopic = "arn:aws:iot:*:*:topic/"
@@ -87,7 +90,9 @@ var deviceMistakes = []mistake{
 	subscribing("a topic is not its filter", "plain characters", doc(mayConnect+","+allow("iot:Subscribe", anyFilter+"a/#")), "s3", "a/b"),
 	{"Subscribe without Receive", "iot:Receive", func(h *house) func() error {
 		pair, _ := h.certificate(doc(mayConnect + "," + allow("iot:Subscribe", "*") + "," + allow("iot:Publish", "*")))
+		tries := 0
 		return func() error {
+			tries++
 			return h.connected(pair, "deaf", func(c *client) error {
 				if err := c.do(c.Subscribe("news", 1, nil)); err != nil {
 					return err
@@ -95,10 +100,22 @@ var deviceMistakes = []mistake{
 				if err := c.do(c.Publish("news", 1, false, "x")); err != nil {
 					return err
 				}
+				if tries == 1 {
+					// The refusal is made after the PUBACK. Once it is told, no
+					// message will come.
+					await.Until(h.t, "the refusal of the delivery is told", func() bool {
+						text, err := h.strait("explain", "--last")
+						return len(c.came) > 0 || err == nil && strings.Contains(text, "iot:Receive")
+					})
+					if len(c.came) == 0 {
+						return errors.New("no message came")
+					}
+					return nil
+				}
 				select {
 				case <-c.came:
 					return nil
-				case <-time.After(5 * time.Second):
+				case <-time.After(patience):
 					return errors.New("no message came")
 				}
 			})

@@ -70,7 +70,7 @@ func open(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, place: strait.Place{Region: "ap-northeast-1", Account: "123456789012"}}
 	var stop context.CancelFunc
-	h.ctx, stop = context.WithTimeout(context.Background(), 3*time.Minute)
+	h.ctx, stop = context.WithTimeout(context.Background(), 15*time.Minute)
 	t.Cleanup(stop)
 	s, err := server.Start(h.ctx, server.Config{Data: t.TempDir(), Place: h.place, Hosts: []string{"localhost"},
 		HTTPS: []string{"127.0.0.1:0"}, MQTT: []string{"127.0.0.1:0"}})

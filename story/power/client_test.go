@@ -44,7 +44,7 @@ type client struct {
 
 func newClient(addr, key, secret string) *client {
 	creds := aws.Credentials{AccessKeyID: key, SecretAccessKey: secret}
-	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 30 * time.Second}
+	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 2 * time.Minute}
 	cfg := aws.Config{
 		Region: region, BaseEndpoint: aws.String("http://" + addr), HTTPClient: web,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
