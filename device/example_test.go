@@ -68,11 +68,10 @@ func Example() {
 	}
 	defer c.Close()
 
-	file := filepath.Join(os.TempDir(), "strait-example.log")
+	file := filepath.Join(filepath.Dir(cfg.CertFile), "measured.log") // this example's own, too
 	if err := os.WriteFile(file, []byte("what was measured"), 0o600); err != nil {
 		log.Fatal(err)
 	}
-	defer os.Remove(file)
 	out, err := c.Upload(ctx, device.UploadInput{
 		File: file, Key: "2026/11/22.log", ContentType: "text/plain", Journal: device.JournalFor(file),
 		Say: func(e device.Event) { fmt.Println(e.Kind, e.Text) },

@@ -250,7 +250,8 @@ func TestRefusedForAWhile(t *testing.T) {
 	start := time.Now()
 	_, err := c.Upload(within(t), device.UploadInput{Body: bytes.NewReader([]byte("x")), Size: 1, FullKey: "device01/x", RefusedFor: 3 * time.Second, Say: said.say})
 	wantKind(t, "an upload elsewhere", err, strait.Denied, "is not authorized to perform: s3:PutObject", "no session policy allows", "strait explain --thing device00")
-	if took := time.Since(start); took < 3*time.Second || said.count(device.Retrying) < 2 {
+	// How many tries that is, the server's speed decides, too.
+	if took := time.Since(start); took < 3*time.Second || said.count(device.Retrying) < 1 {
 		t.Errorf("told after %s and %d tries", took, said.count(device.Retrying))
 	}
 	// No network at all: bounded, too.

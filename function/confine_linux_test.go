@@ -138,7 +138,7 @@ func TestRightsOfAProcess(t *testing.T) {
 // Two engines never hand out the same uids, since all processes of one are
 // killed together.
 func TestOwnUIDs(t *testing.T) {
-	const base = 1_900_000_000 // no engine's
+	base := 1_000_000_000 + os.Getpid() // no engine's, nor that of another run of this
 	first := function.ClaimBlock(base)
 	if first < 0 || function.ClaimBlock(base) >= 0 {
 		t.Fatal("a block of uids is given twice, or not at all")

@@ -251,7 +251,8 @@ func TestDocumentIsBounded(t *testing.T) {
 	}
 	begin := time.Now()
 	evaluate(t, "SELECT *, 1 AS one FROM 'a'", "", b.String()+"}")
-	if d := time.Since(begin); d > 2*time.Second {
+	// It takes a fifth of a second; much more on a busy machine, with the race detector.
+	if d := time.Since(begin); d > 30*time.Second {
 		t.Errorf("12,000 members took %v", d)
 	}
 }

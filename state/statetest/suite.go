@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Run runs the contract of state.Store. open returns a new, empty store, and
 // closes it when the test ends. The tests run in parallel.

@@ -15,6 +15,7 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
+	"strait/await"
 	"strait/door/mqtt/websocket"
 )
 
@@ -70,7 +71,7 @@ func handshake(t *testing.T, addr, request string) string {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(await.Patience))
 	if _, err := io.WriteString(nc, request); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func TestFirstFrameMayComeWithTheHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(await.Patience))
 	_, _ = nc.Write(append([]byte("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"), frame(0x82, []byte("early"), key)...))
 	r := bufio.NewReader(nc)
