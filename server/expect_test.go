@@ -45,20 +45,7 @@ func TestImpatientClient(t *testing.T) {
 	if err := v4.NewSigner().SignHTTP(context.Background(), creds, r, "UNSIGNED-PAYLOAD", "s3", h.Ready().Region, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	ca, err := os.ReadFile(h.Ready().CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	c, err := tls.Dial("tcp", h.Ready().HTTPS[0], &tls.Config{RootCAs: pool})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(await.Patience)); err != nil {
-		t.Fatal(err)
-	}
+	c := dialTLS(t, h)
 	var head strings.Builder
 	fmt.Fprintf(&head, "PUT /bucket/key HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n", r.URL.Host, len(body))
 	for k, v := range r.Header {
@@ -80,4 +67,50 @@ func TestImpatientClient(t *testing.T) {
 	if err != nil || resp.StatusCode != 403 || !bytes.Contains(said, []byte("AccessDenied")) {
 		t.Errorf("got %d %s, %v; want 403 AccessDenied", resp.StatusCode, said, err)
 	}
+}
+
+// TestPatientClient: a client that waits for 100-continue, and sends nothing
+// without it, is told at once that it is refused, whoever it is.
+func TestPatientClient(t *testing.T) {
+	h := newHouse(t)
+	for _, length := range []int{1, 20 << 20} {
+		c := dialTLS(t, h)
+		if _, err := fmt.Fprintf(c, "PUT /bucket/key HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", h.Ready().HTTPS[0], length); err != nil {
+			t.Fatal(err)
+		}
+		from := bufio.NewReader(c)
+		resp, err := http.ReadResponse(from, nil)
+		if err != nil {
+			t.Fatalf("%d bytes announced: %v", length, err)
+		}
+		said, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 403 || !bytes.Contains(said, []byte("AccessDenied")) {
+			t.Errorf("%d bytes announced: got %d %s, %v; want 403 AccessDenied", length, resp.StatusCode, said, err)
+		}
+		// What the client might send yet must not be taken for a request.
+		if b, err := from.ReadByte(); err != io.EOF || !resp.Close {
+			t.Errorf("the connection goes on with %q, %v", b, err)
+		}
+	}
+}
+
+// dialTLS is a connection to the server that says whatever it is told to.
+func dialTLS(t *testing.T, h *house) *tls.Conn {
+	t.Helper()
+	ca, err := os.ReadFile(h.Ready().CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	c, err := tls.Dial("tcp", h.Ready().HTTPS[0], &tls.Config{RootCAs: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(await.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

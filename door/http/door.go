@@ -110,7 +110,10 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusContinue)
 	}
 	body := &steady{ReadCloser: r.Body, control: http.NewResponseController(w), patience: patience}
-	r.Body = body
+	// In a copy: net/http sees by the type of its own body whether a client still
+	// waits for 100-continue, and would read on before it sends a refusal.
+	r = r.WithContext(r.Context())
+	r.Body, x.r = body, r
 	x.path, x.query = splitURI(r)
 	if r.URL.Path == "/_strait/health" {
 		w.Header().Set("Content-Type", "application/json")
