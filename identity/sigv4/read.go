@@ -295,7 +295,11 @@ func (c *Claim) commonDate(r *http.Request) (string, error) {
 	if text == "" {
 		return "", unproven("date", "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
 	}
-	if at, err := http.ParseTime(text); err == nil {
+	at, err := http.ParseTime(text)
+	if err != nil { // botocore writes the zone as -0000
+		at, err = time.Parse(time.RFC1123Z, text)
+	}
+	if err == nil {
 		return at.UTC().Format(timeFormat), nil
 	}
 	return text, nil
