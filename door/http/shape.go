@@ -163,8 +163,10 @@ func (x *exchange) headers(out any, status int) answer {
 				h[m.header] = []string{s}
 			}
 		case "headers":
+			// In lower case, as S3 sends them: boto3 takes the names of metadata
+			// from here as they are.
 			for k, s := range f.Interface().(map[string]string) {
-				h[http.CanonicalHeaderKey(m.name+k)] = []string{s}
+				h[strings.ToLower(m.name+k)] = []string{s}
 			}
 		case "status":
 			if f.Int() != 0 {

@@ -18,6 +18,16 @@ for name in sorted(os.listdir(folder)):
     if not same:
         sys.exit(name + ' came back changed')
 
+# Names of metadata are taken from the headers as they come. A date that the
+# program sends replaces X-Amz-Date.
+s3.put_object(Bucket=bucket, Key='boto3/meta', Metadata={'owner-id': '7', 'x': 'Y'})
+dated = boto3.client('s3', endpoint_url=endpoint)
+dated.meta.events.register('before-call.s3.HeadObject', lambda params, **_: params['headers'].update(Date='now'))
+for c in s3, dated:
+    got = c.head_object(Bucket=bucket, Key='boto3/meta')['Metadata']
+    if got != {'owner-id': '7', 'x': 'Y'}:
+        sys.exit('metadata: ' + repr(got))
+
 class Stream(io.RawIOBase):  # of unknown length
     def __init__(self, f): self.f = f
     def readable(self): return True
