@@ -90,7 +90,7 @@ type copyConditions struct {
 // failure, too.
 func (c copyConditions) hold(info object.Info) error {
 	in := readInput{IfMatch: c.match, IfNoneMatch: c.noneMatch, IfModifiedSince: c.modifiedSince, IfUnmodifiedSince: c.unmodifiedSince}
-	if in.conditions(info) != nil {
+	if same, err := in.conditions(info); same || err != nil {
 		return strait.Errorf(strait.Precondition, "condition", "At least one of the pre-conditions you specified did not hold")
 	}
 	return nil

@@ -108,19 +108,24 @@ func (k s3Desk) getObject(ctx context.Context, c Call, in *readInput) (*readOutp
 	if err = sameTags(info.Meta.Tags, in.tags); err == nil {
 		out, err = read(info, r, in)
 	}
-	if err != nil {
+	if err != nil || out.Body == nil { // refused, or not modified
 		r.Close()
-		return nil, err
+		return out, err
 	}
 	out.Expiration, out.Encryption = k.expiration(ctx, info), k.encryption()
 	return out, nil
 }
 
 func read(info object.Info, r object.Reader, in *readInput) (*readOutput, error) {
-	if err := in.conditions(info); err != nil {
+	same, err := in.conditions(info)
+	if err != nil {
 		return nil, err
 	}
 	m := info.Meta
+	if same { // with what a cache brings its copy up to date by (RFC 9110, section 15.4.5)
+		return &readOutput{Status: http.StatusNotModified, ETag: `"` + info.ETag + `"`, LastModified: info.Modified,
+			CacheControl: or(in.CacheControl, m.CacheControl), Expires: or(in.Expires, m.Expires)}, nil
+	}
 	out := &readOutput{
 		ETag: `"` + info.ETag + `"`, LastModified: info.Modified, AcceptRanges: "bytes", User: m.User,
 		ContentType: or(in.ContentType, or(m.ContentType, "binary/octet-stream")), ContentEncoding: or(in.ContentEncoding, m.ContentEncoding),
@@ -157,12 +162,36 @@ func read(info object.Info, r object.Reader, in *readInput) (*readOutput, error)
 		}
 	}
 	// The checksum of the whole must not go with a part: SDKs would verify it.
-	if n == info.Size && in.ChecksumMode != "" && info.Checksum.Value != "" {
-		out.Checksum = map[string]string{strings.ToLower(info.Checksum.Algorithm): info.Checksum.Value, "type": info.Checksum.Type}
+	sum, err := in.checksum(info, r, n)
+	if err != nil {
+		return nil, err
+	}
+	if sum != "" {
+		out.Checksum = map[string]string{strings.ToLower(info.Checksum.Algorithm): sum, "type": info.Checksum.Type}
 	}
 	out.ContentLength = &n
 	out.Body = &section{r: r, from: from, left: n}
 	return out, nil
+}
+
+// checksum is the one of what is read, n bytes: of a part that was asked for by
+// its number, or of the whole; "" when there is none or nobody wants it.
+func (in *readInput) checksum(info object.Info, r object.Reader, n int64) (string, error) {
+	if in.ChecksumMode == "" {
+		return "", nil
+	}
+	parts, ok := r.(object.PartSummer)
+	if in.PartNumber != nil && info.Parts > 0 && ok {
+		sum, err := parts.PartChecksum(*in.PartNumber)
+		if sum.Algorithm != info.Checksum.Algorithm { // says nothing of the kind that was chosen
+			sum.Value = ""
+		}
+		return sum.Value, err
+	}
+	if n == info.Size {
+		return info.Checksum.Value, nil
+	}
+	return "", nil
 }
 
 // section is a part of an object on its way out.
@@ -252,25 +281,22 @@ func parseRange(s string, size int64) (from, n int64, ok bool, err error) {
 	return from, last - from + 1, true, nil
 }
 
-// conditions judges If-Match and its like (s3-upload.md, section 6).
-func (in *readInput) conditions(info object.Info) error {
+// conditions judges If-Match and its like (s3-upload.md, section 6); same: the
+// client has what it would read.
+func (in *readInput) conditions(info object.Info) (same bool, err error) {
 	failed := strait.Errorf(strait.Precondition, "condition", "At least one of the pre-conditions you specified did not hold")
-	same := strait.Errorf(strait.Precondition, "not modified", "Not Modified")
 	if in.IfMatch != "" {
 		if !etagIn(in.IfMatch, info.ETag) {
-			return failed
+			return false, failed
 		}
 	} else if t, err := http.ParseTime(in.IfUnmodifiedSince); err == nil && info.Modified.Truncate(time.Second).After(t) {
-		return failed
+		return false, failed
 	}
 	if in.IfNoneMatch != "" {
-		if etagIn(in.IfNoneMatch, info.ETag) {
-			return same
-		}
-	} else if t, err := http.ParseTime(in.IfModifiedSince); err == nil && !info.Modified.Truncate(time.Second).After(t) {
-		return same
+		return etagIn(in.IfNoneMatch, info.ETag), nil
 	}
-	return nil
+	t, err := http.ParseTime(in.IfModifiedSince)
+	return err == nil && !info.Modified.Truncate(time.Second).After(t), nil
 }
 
 func etagIn(list, etag string) bool {

@@ -250,7 +250,7 @@ var s3Codes = codes{
 	strait.Conflict:     {"": {"OperationAborted", conflict}, "bucket not empty": {"BucketNotEmpty", conflict}},
 	strait.TooLarge:     {"": {"EntityTooLarge", badRequest}, "metadata": {"MetadataTooLarge", badRequest}, "xml": {"MaxMessageLengthExceeded", badRequest}, "form": {"MaxPostPreDataLengthExceeded", badRequest}},
 	strait.Limit:        {"": {"SlowDown", unavailable}, "bucket": {"TooManyBuckets", badRequest}, "resource policy": {"PolicyTooLarge", badRequest}},
-	strait.Precondition: {"": {"PreconditionFailed", preFailed}, "not modified": {"NotModified", http.StatusNotModified}},
+	strait.Precondition: {"": {"PreconditionFailed", preFailed}},
 	strait.Unsupported:  {"": {"NotImplemented", notOffered}, "method": {"MethodNotAllowed", notAllowed}},
 	strait.Unavailable:  {"": {"ServiceUnavailable", unavailable}, "disk": {"SlowDown", unavailable}},
 }

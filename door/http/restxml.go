@@ -226,7 +226,7 @@ func (restXML) fail(x *exchange, e *strait.Error) {
 	if x.region != "" {
 		h.Set("x-amz-bucket-region", x.region)
 	}
-	if status == http.StatusNotModified || x.r.Method == http.MethodHead {
+	if x.r.Method == http.MethodHead {
 		x.w.WriteHeader(status)
 		return
 	}

@@ -130,6 +130,55 @@ func TestRequestKeys(t *testing.T) {
 	refused(t, "an old TLS", err, "AccessDenied", 403)
 }
 
+// TestNotModified: who has the object already is told so without it, and with
+// what a cache brings its copy up to date by; the connection goes on.
+func TestNotModified(t *testing.T) {
+	h := raise(t)
+	c := h.client(h.http)
+	b := h.bucket(c, "cached")
+	made, err := c.PutObject(h.ctx, &s3.PutObjectInput{Bucket: &b, Key: ptr("k"), Body: strings.NewReader("x"), CacheControl: ptr("max-age=60")})
+	h.must(err)
+	head, err := c.HeadObject(h.ctx, &s3.HeadObjectInput{Bucket: &b, Key: ptr("k")})
+	h.must(err)
+	modified := head.LastModified.UTC().Format(http.TimeFormat)
+	for _, want := range []struct {
+		header, value string
+		status        int
+	}{
+		{"If-None-Match", *made.ETag, 304},
+		{"If-None-Match", `"0", W/` + *made.ETag, 304},
+		{"If-None-Match", "*", 304},
+		{"If-Modified-Since", modified, 304},
+		{"If-None-Match", `"0"`, 200},
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			presign := s3.NewPresignClient(c)
+			u, err := presign.PresignGetObject(h.ctx, &s3.GetObjectInput{Bucket: &b, Key: ptr("k")})
+			if method == "HEAD" {
+				u, err = presign.PresignHeadObject(h.ctx, &s3.HeadObjectInput{Bucket: &b, Key: ptr("k")})
+			}
+			h.must(err)
+			r, err := http.NewRequestWithContext(h.ctx, method, u.URL, nil)
+			h.must(err)
+			r.Header.Set(want.header, want.value)
+			resp, err := h.web.Do(r)
+			h.must(err)
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			h.must(err)
+			got := resp.Header
+			if resp.StatusCode != want.status || got.Get("ETag") != *made.ETag || got.Get("Last-Modified") != modified || got.Get("Cache-Control") != "max-age=60" {
+				t.Errorf("%s with %s: %s: %d %v", method, want.header, want.value, resp.StatusCode, got)
+			}
+			if sent := want.status == 200 && method == "GET"; (string(body) == "x") != sent || !sent && len(body) > 0 {
+				t.Errorf("%s with %s: %s: the body %q", method, want.header, want.value, body)
+			}
+		}
+	}
+	_, err = c.CopyObject(h.ctx, &s3.CopyObjectInput{Bucket: &b, Key: ptr("l"), CopySource: ptr("cached/k"), CopySourceIfModifiedSince: head.LastModified})
+	refused(t, "a copy of what has not changed", err, "PreconditionFailed", 412)
+}
+
 // TestExpectedOwner: a client that means another account's bucket gets nothing
 // of this one.
 func TestExpectedOwner(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
@@ -157,6 +158,21 @@ func TestPartChecksums(t *testing.T) {
 	for i, p := range told {
 		if p.ChecksumSHA256 == nil || *p.ChecksumSHA256 != *done[i].ChecksumSHA256 {
 			t.Errorf("part %d: %+v, want the checksum %s", i+1, p, *done[i].ChecksumSHA256)
+		}
+		// One that is read by its number comes with its own, which the SDK compares.
+		in := s3.GetObjectInput{Bucket: &b, Key: ptr("k"), PartNumber: ptr(int32(i + 1)), ChecksumMode: types.ChecksumModeEnabled}
+		out, err := c.GetObject(h.ctx, &in)
+		h.must(err)
+		_, err = io.Copy(io.Discard, out.Body)
+		out.Body.Close()
+		h.must(err)
+		if got := aws.ToString(out.ChecksumSHA256); got != *done[i].ChecksumSHA256 || out.ChecksumType != types.ChecksumTypeComposite {
+			t.Errorf("part %d comes with the checksum %q of type %q, want %s", i+1, got, out.ChecksumType, *done[i].ChecksumSHA256)
+		}
+		head, err := c.HeadObject(h.ctx, &s3.HeadObjectInput{Bucket: &b, Key: ptr("k"), PartNumber: in.PartNumber})
+		h.must(err)
+		if head.ChecksumSHA256 != nil {
+			t.Errorf("part %d: a checksum that nobody asked for", i+1)
 		}
 	}
 }
