@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"maps"
 	"math"
 	"slices"
@@ -45,22 +44,31 @@ func parsePostPolicy(text string) (p postPolicy, err error) {
 	if err != nil {
 		return p, err
 	}
-	var doc struct {
-		Expiration string            `json:"expiration"`
-		Conditions []json.RawMessage `json:"conditions"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if dec.Decode(&doc) != nil || dec.Decode(new(any)) != io.EOF {
+	// By the exact names: a struct would take "CONDITIONS", too.
+	var doc map[string]json.RawMessage
+	if json.Unmarshal(b, &doc) != nil {
 		return p, badPostPolicy("Invalid JSON.")
 	}
-	if p.expires, err = time.Parse(time.RFC3339, doc.Expiration); err != nil {
-		return p, badPostPolicy("Invalid 'expiration' value: '" + strconv.Quote(doc.Expiration) + "'")
+	for name := range doc {
+		if name != "expiration" && name != "conditions" {
+			return p, badPostPolicy("Unexpected: " + strconv.Quote(name))
+		}
 	}
-	if doc.Conditions == nil {
+	var expiration string
+	if doc["expiration"] != nil && json.Unmarshal(doc["expiration"], &expiration) != nil {
+		return p, badPostPolicy("Invalid JSON.")
+	}
+	if p.expires, err = time.Parse(time.RFC3339, expiration); err != nil {
+		return p, badPostPolicy("Invalid 'expiration' value: '" + strconv.Quote(expiration) + "'")
+	}
+	var conditions []json.RawMessage
+	if doc["conditions"] != nil && json.Unmarshal(doc["conditions"], &conditions) != nil {
+		return p, badPostPolicy("Invalid JSON.")
+	}
+	if conditions == nil {
 		return p, badPostPolicy("Policy missing conditions.")
 	}
-	for _, raw := range doc.Conditions {
+	for _, raw := range conditions {
 		if err := p.add(raw); err != nil {
 			return postPolicy{}, err
 		}
@@ -71,8 +79,11 @@ func parsePostPolicy(text string) (p postPolicy, err error) {
 func (p *postPolicy) add(raw json.RawMessage) error {
 	var exact map[string]string
 	if json.Unmarshal(raw, &exact) == nil && exact != nil {
-		for _, name := range slices.Sorted(maps.Keys(exact)) {
-			p.conditions = append(p.conditions, postCondition{name: strings.ToLower(name), value: exact[name]})
+		if len(exact) != 1 {
+			return badPostPolicy("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.")
+		}
+		for name, value := range exact {
+			p.conditions = append(p.conditions, postCondition{name: strings.ToLower(name), value: value})
 		}
 		return nil
 	}
