@@ -16,7 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"strait"
 	"strait/await"
+	"strait/server"
 )
 
 // TestLifecycle: rules are kept as they were written, tell on objects when they
@@ -235,4 +237,41 @@ func TestListBuckets(t *testing.T) {
 	}
 	_, err := c.ListBuckets(h.ctx, &s3.ListBucketsInput{MaxBuckets: ptr(int32(0))})
 	refused(t, "no buckets", err, "InvalidArgument", 400)
+}
+
+// TestLocation: a bucket is made where the server stands, by any name that AWS
+// has for the place.
+func TestLocation(t *testing.T) {
+	h := raiseWith(t, server.Config{Data: t.TempDir(), Place: strait.Place{Region: "eu-west-1", Account: "123456789012"}})
+	c := h.client(h.http)
+	in := func(bucket string, place types.BucketLocationConstraint) error {
+		_, err := c.CreateBucket(h.ctx, &s3.CreateBucketInput{Bucket: &bucket, CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: place}})
+		return err
+	}
+	for bucket, place := range map[string]types.BucketLocationConstraint{"old": "EU", "new": "eu-west-1"} {
+		h.must(in(bucket, place))
+		out, err := c.GetBucketLocation(h.ctx, &s3.GetBucketLocationInput{Bucket: &bucket})
+		h.must(err)
+		if out.LocationConstraint != "eu-west-1" {
+			t.Errorf("made in %s: it lies in %q", place, out.LocationConstraint)
+		}
+	}
+	refused(t, "another region", in("far", "eu-central-1"), "IllegalLocationConstraintException", 400)
+	refused(t, "no region", in("nowhere", "atlantis"), "InvalidLocationConstraint", 400)
+	refused(t, "one's own again", in("new", "eu-west-1"), "BucketAlreadyOwnedByYou", 409)
+}
+
+// TestCreateAgain: in us-east-1 one's own bucket may be made again, as scripts
+// do, and keeps what it holds; with other tags it may not.
+func TestCreateAgain(t *testing.T) {
+	h := raiseWith(t, server.Config{Data: t.TempDir(), Place: strait.Place{Region: "us-east-1", Account: "123456789012"}})
+	c := h.client(h.http)
+	b := h.bucket(c, "again")
+	put(h, c, b, "k", "x")
+	h.bucket(c, b)
+	if got := get(h, c, b, "k"); got != "x" {
+		t.Errorf("the object is %q now", got)
+	}
+	_, err := c.CreateBucket(h.ctx, &s3.CreateBucketInput{Bucket: &b, CreateBucketConfiguration: &types.CreateBucketConfiguration{Tags: []types.Tag{{Key: ptr("a"), Value: ptr("1")}}}})
+	refused(t, "with tags", err, "BucketAlreadyOwnedByYou", 409)
 }
