@@ -106,12 +106,31 @@ func (s *Server) refuse(nc net.Conn, said *packet.Connect, err error) error {
 		if !s.HideReasons {
 			ack.Props = withReason(plainly(err))
 		}
-		if b, err := ack.Append(nil); err == nil {
+		if b := within(ack, said.Props); b != nil {
 			_ = nc.SetDeadline(time.Now().Add(flushTime))
 			_, _ = nc.Write(b)
 		}
 	}
 	return &refusal{said.ClientID, err}
+}
+
+// within returns the bytes of a refusal that a client takes: without the reason
+// when it is too large with it, and none when it takes not even that. Nobody is
+// sent more than its Maximum Packet Size (MQTT-3.1.2-24, MQTT-3.2.2-19).
+func within(ack *packet.Connack, said *packet.Properties) []byte {
+	most := math.MaxInt
+	if said.Has(packet.MaximumPacketSize) {
+		most = int(said.MaximumPacketSize)
+	}
+	b, err := ack.Append(nil)
+	if err == nil && len(b) > most {
+		ack.Props = nil
+		b, err = ack.Append(nil)
+	}
+	if err != nil || len(b) > most {
+		return nil
+	}
+	return b
 }
 
 // welcome returns the properties of a CONNACK: what holds for the connection

@@ -81,6 +81,8 @@ func byeCode(why Reason, cause error) byte {
 		return ce.code
 	}
 	switch {
+	case errors.Is(cause, packet.ErrProtocol): // one of the malformed
+		return codeProtocol
 	case errors.Is(cause, packet.ErrMalformed):
 		return codeMalformed
 	case errors.Is(cause, packet.ErrTooLarge):

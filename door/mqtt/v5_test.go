@@ -88,6 +88,24 @@ func TestConnack5(t *testing.T) {
 	}
 }
 
+// TestRefusalFits: a refusal is no larger than what the client takes.
+func TestRefusalFits(t *testing.T) {
+	h := open(t, mqtt.Limits{})
+	for most, want := range map[uint32]*packet.Connack{
+		4:   nil, // the least CONNACK has five bytes
+		5:   {V5: true, Code: 0x80},
+		511: {V5: true, Code: 0x80, Props: props(packet.Properties{Present: packet.Of(packet.ReasonString), ReasonString: "a maximum packet size of 511; it must be 512 at least"})},
+	} {
+		r := dial(t, h.addr)
+		r.in.Version = packet.V5
+		r.send(&packet.Connect{Version: packet.V5, ClientID: "c", Props: props(packet.Properties{Present: packet.Of(packet.MaximumPacketSize), MaximumPacketSize: most})})
+		if want != nil {
+			r.expect(want)
+		}
+		r.closed()
+	}
+}
+
 // TestViolations5: iot-mqtt.md, section 4.1, what MQTT 5 clients see. Those
 // that live on are told in the acknowledgement.
 func TestViolations5(t *testing.T) {
@@ -176,9 +194,22 @@ func TestViolations5(t *testing.T) {
 			r.bye(k.code)
 		})
 	}
-	r = h.connect5(packet.Connect{ClientID: "v", Clean: true})
-	r.write([]byte{0x30, 0x05, 0, 1, 'a', 0x7f, 0}) // malformed
-	r.bye(0x81)
+	for what, k := range map[string]struct {
+		b    []byte
+		code byte
+	}{
+		"cut off":               {[]byte{0x30, 0x05, 0, 1, 'a', 0x7f, 0}, 0x81},
+		"property of a CONNECT": {[]byte{0x30, 0x07, 0, 1, 'a', 3, 0x21, 0, 1}, 0x81},
+		"property twice":        {[]byte{0x30, 0x08, 0, 1, 'a', 4, 1, 0, 1, 0}, 0x82},
+		"packet id 0":           {[]byte{0x32, 0x06, 0, 1, 'a', 0, 0, 0}, 0x82},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := h.connect5(packet.Connect{ClientID: "v", Clean: true})
+			r.t = t
+			r.write(k.b)
+			r.bye(k.code)
+		})
+	}
 }
 
 func TestTakeOver5(t *testing.T) {

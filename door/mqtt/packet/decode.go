@@ -225,9 +225,14 @@ type fields struct {
 	err error
 }
 
-func (f *fields) fail(format string, args ...any) {
+func (f *fields) fail(format string, args ...any) { f.failAs(ErrMalformed, format, args...) }
+
+// forbid is fail for what MQTT 5 calls a Protocol Error and not malformed (1.2).
+func (f *fields) forbid(format string, args ...any) { f.failAs(ErrProtocol, format, args...) }
+
+func (f *fields) failAs(kind error, format string, args ...any) {
 	if f.err == nil {
-		f.err = fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+		f.err = fmt.Errorf("%w: %s", kind, fmt.Sprintf(format, args...))
 	}
 	f.b = nil
 }
@@ -261,7 +266,7 @@ func (f *fields) uint16(what string) uint16 {
 func (f *fields) packetID() uint16 {
 	id := f.uint16("packet id")
 	if id == 0 {
-		f.fail("packet id 0")
+		f.forbid("packet id 0")
 	}
 	return id
 }

@@ -57,9 +57,16 @@ const MaxRemaining = 268_435_455
 
 // Errors of reading and writing.
 var (
-	ErrMalformed = errors.New("malformed packet") // what was read breaks the standard
-	ErrTooLarge  = errors.New("packet too large") // over the Reader's Max, or what the wire can carry
+	ErrMalformed       = errors.New("malformed packet") // what was read breaks the standard
+	ErrTooLarge        = errors.New("packet too large") // over the Reader's Max, or what the wire can carry
+	ErrProtocol  error = protocolError{}                // an ErrMalformed that could be parsed, and says what it may not
 )
+
+// protocolError is what ErrProtocol is: an ErrMalformed, too.
+type protocolError struct{}
+
+func (protocolError) Error() string        { return "protocol error" }
+func (protocolError) Is(target error) bool { return target == ErrMalformed }
 
 // A VersionError is a CONNECT of a protocol that is not read here.
 type VersionError struct {

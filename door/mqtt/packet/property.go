@@ -204,7 +204,7 @@ func (f *fields) property(ps *Properties, where int) {
 		ps.User = append(ps.User, [2]string{f.text("user property"), f.text("user property")})
 		return
 	case ps.Present.Has(id):
-		f.fail("property %#02x comes twice", byte(id))
+		f.forbid("property %#02x comes twice", byte(id))
 		return
 	}
 	ps.Present |= 1 << id
@@ -216,12 +216,12 @@ func (f *fields) property(ps *Properties, where int) {
 	case *uint16:
 		*v = f.uint16("property")
 		if *v == 0 && id == ReceiveMaximum {
-			f.fail("property %#02x is 0", byte(id))
+			f.forbid("property %#02x is 0", byte(id))
 		}
 	case *uint32:
 		*v = f.uint32("property")
 		if *v == 0 && id == MaximumPacketSize {
-			f.fail("property %#02x is 0", byte(id))
+			f.forbid("property %#02x is 0", byte(id))
 		}
 	case *string:
 		*v = f.text("property")
@@ -229,7 +229,7 @@ func (f *fields) property(ps *Properties, where int) {
 		*v = f.bytes("property")
 	default:
 		if ps.SubscriptionID = uint32(f.varint("property")); ps.SubscriptionID == 0 {
-			f.fail("subscription identifier 0")
+			f.forbid("subscription identifier 0")
 		}
 	}
 }

@@ -110,6 +110,25 @@ func TestMalformed5(t *testing.T) {
 	}
 }
 
+// TestForbidden5: what can be parsed and may not be is a Protocol Error (1.2),
+// which is one of the malformed for who does not tell them apart.
+func TestForbidden5(t *testing.T) {
+	forbidden := map[string]bool{"connect, receive maximum 0": true, "connect, packet size 0": true, "publish, a property twice": true, "subscribe, identifier 0": true}
+	found := 0
+	for _, m := range malformed5 {
+		_, err := reader5(unhex(t, m.hex)).Read()
+		if errors.Is(err, packet.ErrProtocol) != forbidden[m.name] {
+			t.Errorf("%s: %v", m.name, err)
+		}
+		if forbidden[m.name] {
+			found++
+		}
+	}
+	if found != len(forbidden) {
+		t.Errorf("%d of %d rows were there", found, len(forbidden))
+	}
+}
+
 func TestTooLarge5(t *testing.T) {
 	ps := &packet.Properties{User: [][2]string{{"a", strings.Repeat("x", 1<<16)}}}
 	for _, p := range []packet.Packet{
