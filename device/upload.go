@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -172,6 +173,9 @@ func (c *Uploader) upload(ctx context.Context, in UploadInput) (*upload, error) 
 	}
 	if len(u.key) > maxKey {
 		return nil, strait.Errorf(strait.Invalid, "key", "the key has %d bytes; at most %d are allowed", len(u.key), maxKey)
+	}
+	if !utf8.ValidString(u.key) {
+		return nil, strait.Errorf(strait.Invalid, "key", "the key %q is not UTF-8, as S3 wants it: name the file otherwise", u.key)
 	}
 	if u.s3, err = c.storage(creds, first(in.Region, g.Region, c.cfg.Region), u.endpoint); err != nil {
 		return nil, err

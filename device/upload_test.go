@@ -212,6 +212,7 @@ func TestUploadInput(t *testing.T) {
 		"no key":            {Body: one, Size: 1},
 		"a small part":      {Body: one, Size: 1, Key: "k", PartSize: 1},
 		"negative":          {Body: one, Size: -1, Key: "k"},
+		"a key of bytes":    {Body: one, Size: 1, Key: "\xff"},
 		"a key too long":    {Body: one, Size: 1, Key: strings.Repeat("k", 1020)},
 		"too many at once":  {Body: one, Size: 1, Key: "k", Concurrency: 1000},
 		"an odd endpoint":   {Body: one, Size: 1, Key: "k", Endpoint: "ftp://x"},

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"strait"
 	"strait/device"
 )
 
@@ -54,6 +56,7 @@ type candidate struct {
 	since time.Time // unchanged
 	pause time.Duration
 	next  time.Time // not before, because it failed
+	given bool      // given up, with --once
 }
 
 // Pauses after a file that could not be sent; others are sent meanwhile.
@@ -94,6 +97,7 @@ func (s *spool) watch(ctx context.Context, l *link, f *linkFlags, r *report, onc
 	interval := max(time.Duration(s.Interval), 10*time.Millisecond)
 	seen := map[string]*candidate{}
 	var scanned time.Time
+	var failures []error // with once
 	for ctx.Err() == nil {
 		c := s.oldest(seen)
 		if c == nil || time.Since(scanned) >= interval {
@@ -110,7 +114,12 @@ func (s *spool) watch(ctx context.Context, l *link, f *linkFlags, r *report, onc
 			case err == nil:
 				delete(seen, s.file(c)) // whatever is there now is new
 			case once:
-				return err
+				// What is wrong with one file does not keep the others back; a
+				// network that does not work would hold each of them up as long.
+				failures = append(failures, fmt.Errorf("%s: %w", c.path, err))
+				if c.given = true; strait.KindOf(err) == strait.Unavailable {
+					return errors.Join(failures...)
+				}
 			default:
 				c.pause = min(max(2*c.pause, firstPause), longPause)
 				c.next = time.Now().Add(c.pause)
@@ -118,8 +127,8 @@ func (s *spool) watch(ctx context.Context, l *link, f *linkFlags, r *report, onc
 			}
 			continue
 		}
-		if once && len(seen) == 0 {
-			return nil
+		if once && !slices.ContainsFunc(slices.Collect(maps.Values(seen)), func(c *candidate) bool { return !c.given }) {
+			return errors.Join(failures...)
 		}
 		select {
 		case <-ctx.Done():
@@ -191,7 +200,7 @@ func (s *spool) oldest(seen map[string]*candidate) *candidate {
 	var ready []*candidate
 	now := time.Now()
 	for _, c := range seen {
-		if now.Sub(c.since) >= time.Duration(s.Settle) && now.After(c.next) {
+		if now.Sub(c.since) >= time.Duration(s.Settle) && now.After(c.next) && !c.given {
 			ready = append(ready, c)
 		}
 	}

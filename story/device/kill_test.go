@@ -366,4 +366,13 @@ func TestUploadFiles(t *testing.T) {
 	}
 	h.compare("device00/a", filepath.Join(dir, "a"))
 	h.compare("device00/c", filepath.Join(dir, "c"))
+	// Nor in a directory that is emptied once.
+	out, err = h.agent(binary, "watch", dir, "--once", "--settle", "1ms", "--s3-endpoint", h.web.URL, "--json").CombinedOutput()
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || strings.Count(string(out), `"event":"done"`) != 2 {
+		t.Errorf("one of three files cannot be sent: %v\n%s", err, out)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "[abc]"))
+	if err != nil || len(left) != 1 || left[0] != b {
+		t.Errorf("left in the directory: %v (%v)", left, err)
+	}
 }
