@@ -183,7 +183,9 @@ func (in *readInput) checksum(info object.Info, r object.Reader, n int64) (strin
 	parts, ok := r.(object.PartSummer)
 	if in.PartNumber != nil && info.Parts > 0 && ok {
 		sum, err := parts.PartChecksum(*in.PartNumber)
-		if sum.Algorithm != info.Checksum.Algorithm { // says nothing of the kind that was chosen
+		// One of another kind than was chosen says nothing here, and CRC64NVME is
+		// what S3 adds by itself: of that it tells the whole one only.
+		if sum.Algorithm != info.Checksum.Algorithm || sum.Algorithm == object.CRC64NVME {
 			sum.Value = ""
 		}
 		return sum.Value, err

@@ -177,6 +177,28 @@ func TestPartChecksums(t *testing.T) {
 	}
 }
 
+// TestPartWithoutChecksum: who chose no checksum gets none with a part, though
+// one of the whole was made.
+func TestPartWithoutChecksum(t *testing.T) {
+	h := raise(t)
+	c := h.client(h.http, func(o *s3.Options) { o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired })
+	b := h.bucket(c, "nosums")
+	up, err := c.CreateMultipartUpload(h.ctx, &s3.CreateMultipartUploadInput{Bucket: &b, Key: ptr("k")})
+	h.must(err)
+	part, err := c.UploadPart(h.ctx, &s3.UploadPartInput{Bucket: &b, Key: ptr("k"), UploadId: up.UploadId, PartNumber: ptr(int32(1)), Body: strings.NewReader("x")})
+	h.must(err)
+	_, err = c.CompleteMultipartUpload(h.ctx, &s3.CompleteMultipartUploadInput{Bucket: &b, Key: ptr("k"), UploadId: up.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: ptr(int32(1)), ETag: part.ETag}}}})
+	h.must(err)
+	whole, err := c.HeadObject(h.ctx, &s3.HeadObjectInput{Bucket: &b, Key: ptr("k"), ChecksumMode: types.ChecksumModeEnabled})
+	h.must(err)
+	one, err := c.HeadObject(h.ctx, &s3.HeadObjectInput{Bucket: &b, Key: ptr("k"), ChecksumMode: types.ChecksumModeEnabled, PartNumber: ptr(int32(1))})
+	h.must(err)
+	if aws.ToString(whole.ChecksumCRC64NVME) == "" || one.ChecksumCRC64NVME != nil {
+		t.Errorf("the whole has %q, its part %q", aws.ToString(whole.ChecksumCRC64NVME), aws.ToString(one.ChecksumCRC64NVME))
+	}
+}
+
 // TestLists: the three listings tell the same, page by page.
 func TestLists(t *testing.T) {
 	h := raise(t)
