@@ -239,6 +239,9 @@ func (restXML) fail(x *exchange, e *strait.Error) {
 		names = append(names, k)
 	}
 	sort.Strings(names)
+	if name, value := x.about(code); name != "" && e.Detail[name] == "" {
+		element(&b, name, value)
+	}
 	for _, k := range names {
 		switch k {
 		case "Principal", "Action", "Because", "Resource":
@@ -254,6 +257,38 @@ func (restXML) fail(x *exchange, e *strait.Error) {
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	x.w.WriteHeader(status)
 	x.w.Write(b.Bytes())
+}
+
+// conditions are the headers that a PreconditionFailed names, in the order in
+// which they are judged.
+var conditions = []string{"If-Match", "If-Unmodified-Since", "If-None-Match"}
+
+// about is what S3 names beside an error of the code: what is missing, or which
+// condition did not hold. Of a copy it may be the source's, and stays unsaid.
+func (x *exchange) about(code string) (name, value string) {
+	if x.r.Header.Get("X-Amz-Copy-Source") != "" {
+		return "", ""
+	}
+	bucket, key := x.bucket, strings.TrimPrefix(x.path, "/")
+	if bucket == "" {
+		bucket, key, _ = strings.Cut(key, "/")
+	}
+	switch code {
+	case "NoSuchKey":
+		name, value = "Key", key
+	case "NoSuchBucket", "NoSuchBucketPolicy", "NoSuchTagSet", "NoSuchLifecycleConfiguration":
+		name, value = "BucketName", bucket
+	case "PreconditionFailed":
+		for _, h := range conditions {
+			if x.r.Header.Get(h) != "" {
+				return "Condition", h
+			}
+		}
+	}
+	if u, err := unescapePath(value); err == nil {
+		value = u
+	}
+	return name, value
 }
 
 // s3Message is the sentence for the caller; S3 alone puts the resource of a

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -177,6 +178,45 @@ func TestNotModified(t *testing.T) {
 	}
 	_, err = c.CopyObject(h.ctx, &s3.CopyObjectInput{Bucket: &b, Key: ptr("l"), CopySource: ptr("cached/k"), CopySourceIfModifiedSince: head.LastModified})
 	refused(t, "a copy of what has not changed", err, "PreconditionFailed", 412)
+}
+
+// TestErrorsName: an error names what is missing, or the condition that did not
+// hold, as clients read it from S3's.
+func TestErrorsName(t *testing.T) {
+	h := raise(t)
+	c := h.client(h.http)
+	b := h.bucket(c, "named")
+	put(h, c, b, "k", "x")
+	key, secret := h.keys()
+	admin := aws.Credentials{AccessKeyID: key, SecretAccessKey: secret}
+	for _, x := range []struct{ method, path, header, value, want string }{
+		{"GET", "/a%20b//c", "", "", "<Key>a b//c</Key>"},
+		{"GET", "?policy", "", "", "<BucketName>named</BucketName>"},
+		{"GET", "?tagging", "", "", "<BucketName>named</BucketName>"},
+		{"GET", "?lifecycle", "", "", "<BucketName>named</BucketName>"},
+		{"PUT", "/k", "If-None-Match", "*", "<Condition>If-None-Match</Condition>"},
+		{"PUT", "/k", "If-Match", `"0"`, "<Condition>If-Match</Condition>"},
+		{"DELETE", "/k", "If-Match", `"0"`, "<Condition>If-Match</Condition>"},
+		{"GET", "/k", "If-Match", `"0"`, "<Condition>If-Match</Condition>"},
+		{"GET", "/k", "If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT", "<Condition>If-Unmodified-Since</Condition>"},
+	} {
+		r := h.request(x.method, "/named", x.path, "")
+		if x.header != "" {
+			r.Header.Set(x.header, x.value)
+		}
+		if _, said := h.as(admin, r); strings.Count(said, x.want) != 1 {
+			t.Errorf("%s %s: %s, want %s", x.method, x.path, said, x.want)
+		}
+	}
+	if _, said := h.as(admin, h.request("GET", "/none", "", "")); !strings.Contains(said, "<BucketName>none</BucketName>") {
+		t.Errorf("a bucket that is not there: %s", said)
+	}
+	// The source of a copy is not the key that was asked with.
+	r := h.request("PUT", "/named", "/copy", "")
+	r.Header.Set("X-Amz-Copy-Source", "/named/none")
+	if _, said := h.as(admin, r); !strings.Contains(said, "NoSuchKey") || strings.Contains(said, "<Key>copy</Key>") {
+		t.Errorf("a copy of nothing: %s", said)
+	}
 }
 
 // TestExpectedOwner: a client that means another account's bucket gets nothing
