@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"regexp"
-	"strings"
 	"sync"
 	"time"
 
@@ -79,49 +77,6 @@ func mayWhole[In any, P interface {
 	}
 }
 
-var qualifierRE = regexp.MustCompile(`^(\$LATEST|[a-zA-Z0-9_-]{1,128})$`)
-
-// resolve reads which function in names.
-func resolve(v View, in ofFunction) (target, error) {
-	name, qualifier := in.function()
-	p := v.Place()
-	if rest, ok := strings.CutPrefix(name, "arn:aws:lambda:"); ok {
-		parts := strings.SplitN(rest, ":", 4)
-		if len(parts) < 4 || parts[0] != p.Region || parts[1] != p.Account || parts[2] != "function" {
-			return target{}, noFunction(strait.ARN(name))
-		}
-		name = parts[3]
-	} else if rest, ok := strings.CutPrefix(name, p.Account+":function:"); ok {
-		name = rest
-	} else if rest, ok := strings.CutPrefix(name, "function:"); ok {
-		name = rest
-	}
-	if n, q, ok := strings.Cut(name, ":"); ok {
-		if qualifier != "" && qualifier != q {
-			return target{}, strait.Errorf(strait.Invalid, "qualifier", "The derived qualifier from the function name does not match the specified qualifier.")
-		}
-		name, qualifier = n, q
-	}
-	t := target{name: name, explicit: qualifier, arn: p.Lambda(name)}
-	if qualifier != "" && !qualifierRE.MatchString(qualifier) {
-		return t, strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value '%.130s' at 'qualifier' failed to satisfy constraint: Member must satisfy regular expression pattern: (|[a-zA-Z0-9$_-]+)", qualifier)
-	}
-	if qualifier != "" && qualifier != function.Latest {
-		t.qualifier = qualifier
-		t.arn += strait.ARN(":" + qualifier)
-	}
-	return t, nil
-}
-
-// wholeFunction is resolve for what has no versions.
-func wholeFunction(v View, in ofFunction) (target, error) {
-	t, err := resolve(v, in)
-	if err == nil && t.explicit != "" {
-		err = strait.Errorf(strait.Invalid, "qualifier", "This operation takes a function without a version or an alias; %s was given.", t.explicit)
-	}
-	return t, err
-}
-
 func noFunction(arn strait.ARN) error {
 	return strait.Errorf(strait.NotFound, "function", "Function not found: %s", arn)
 }
@@ -135,8 +90,21 @@ func (k lambdaDesk) find(ctx context.Context, in ofFunction) (function.Function,
 	f, err := k.engine.Resolve(ctx, t.name, t.qualifier)
 	if err != nil && strait.KindOf(err) == strait.NotFound {
 		err = noFunction(t.arn)
+		if whole := t.qualifier == ""; whole && (t.explicit != "" || sayLatest(in)) {
+			err = noFunction(t.arn + ":" + function.Latest)
+		}
 	}
 	return f, t, err
+}
+
+// sayLatest tells whether an operation calls the function that it does not find
+// by its version, which is how it is on AWS.
+func sayLatest(in ofFunction) bool {
+	switch in.(type) {
+	case *InvokeInput, *concurrencyInput:
+		return true
+	}
+	return false
 }
 
 // lambdaService is who takes the execution roles of functions.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -46,16 +47,20 @@ func (k lambdaDesk) eventConfig(a function.Async) *eventConfig {
 	return c
 }
 
-// checkDestination refuses what events cannot be sent to.
-func (k lambdaDesk) checkDestination(ctx context.Context, arn strait.ARN) error {
+// checkDestination refuses what events of a function cannot be sent to.
+func (k lambdaDesk) checkDestination(ctx context.Context, of string, arn strait.ARN) error {
 	if arn == "" {
 		return nil
 	}
 	if p, err := arn.Parse(); err != nil || p.Service != "lambda" {
 		return strait.Errorf(strait.Invalid, "destination", "The destination %.300s is not offered here: there are no queues, topics and buses, only functions.", arn)
 	}
-	if _, _, err := k.find(ctx, &functionInput{FunctionName: string(arn)}); err != nil {
-		return strait.Errorf(strait.Invalid, "destination", "The destination %.300s cannot be used: %s", arn, err)
+	_, t, err := k.find(ctx, &functionInput{FunctionName: string(arn)})
+	switch {
+	case err != nil:
+		return strait.Errorf(strait.Invalid, "destination", "The destination ARN %.300s is invalid.", arn)
+	case t.name == of:
+		return strait.Errorf(strait.Invalid, "destination", "You can't specify the function as a destination for itself.")
 	}
 	return nil
 }
@@ -74,12 +79,17 @@ func (k lambdaDesk) updateEvents(ctx context.Context, _ Call, in *eventConfigInp
 
 func (k lambdaDesk) setEvents(ctx context.Context, in *eventConfigInput, anew bool) (*eventConfig, error) {
 	_, t, err := k.find(ctx, in)
-	if err != nil {
+	switch {
+	case strait.KindOf(err) == strait.NotFound:
+		return nil, strait.Errorf(strait.NotFound, "function", "The function doesn't exist.")
+	case err != nil:
 		return nil, err
+	case anew && in.MaximumRetryAttempts == nil && in.MaximumEventAgeInSeconds == nil && in.DestinationConfig == nil:
+		return nil, strait.Errorf(strait.Invalid, "request of events", "You must specify at least one of error handling or destination setting.")
 	}
 	if d := in.DestinationConfig; d != nil {
 		for _, arn := range []strait.ARN{d.OnSuccess.Destination, d.OnFailure.Destination} {
-			if err := k.checkDestination(ctx, arn); err != nil {
+			if err := k.checkDestination(ctx, t.name, arn); err != nil {
 				return nil, err
 			}
 		}
@@ -107,8 +117,15 @@ func (k lambdaDesk) setEvents(ctx context.Context, in *eventConfigInput, anew bo
 	return k.eventConfig(a), nil
 }
 
+func noEvents(arn strait.ARN) error {
+	return strait.Errorf(strait.NotFound, "event invoke config", "The function %s doesn't have an EventInvokeConfig", arn)
+}
+
 func (k lambdaDesk) getEvents(ctx context.Context, _ Call, in *functionInput) (*eventConfig, error) {
 	_, t, err := k.find(ctx, in)
+	if strait.KindOf(err) == strait.NotFound {
+		err = noEvents(k.directory.Place().Lambda(t.name + ":" + cmp.Or(t.qualifier, function.Latest)))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +138,9 @@ func (k lambdaDesk) getEvents(ctx context.Context, _ Call, in *functionInput) (*
 
 func (k lambdaDesk) deleteEvents(ctx context.Context, _ Call, in *functionInput) (*Nothing, error) {
 	_, t, err := k.find(ctx, in)
+	if strait.KindOf(err) == strait.NotFound {
+		err = noEvents(k.directory.Place().Lambda(t.name + ":" + cmp.Or(t.qualifier, function.Latest)))
+	}
 	if err != nil {
 		return nil, err
 	}

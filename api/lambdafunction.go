@@ -34,6 +34,8 @@ func (k lambdaDesk) mayCreate(_ context.Context, v View, c *Caller, in *createFu
 
 func (in *createFunctionInput) check() error {
 	switch {
+	case in.Role != "" && !executionRoleRE.MatchString(string(in.Role)):
+		return misfit(string(in.Role), "role", "Member must satisfy regular expression pattern: "+executionRolePattern)
 	case in.PackageType != "" && in.PackageType != "Zip" || in.Code.ImageUri != "":
 		return strait.Errorf(strait.Unsupported, "parameter", "Functions from container images are not offered here; use a zip.")
 	case in.PublishTo != "":
@@ -63,6 +65,9 @@ func (k lambdaDesk) createFunction(ctx context.Context, c Call, in *createFuncti
 	t, err := wholeFunction(k.directory, &functionInput{FunctionName: in.FunctionName})
 	if err != nil {
 		return nil, err
+	}
+	if len(t.name) > 64 {
+		return nil, constraint(t.name[:65]+"...", "functionName", "Member must have length less than or equal to 64")
 	}
 	dead, err := in.DeadLetterConfig.target(k, ctx)
 	if err != nil {
@@ -163,10 +168,9 @@ func (out *listFunctionsOutput) add(f function.Function, limit int, all bool) {
 	if len(out.Functions) < limit {
 		c := configuration(f, "")
 		if all {
-			c.MasterArn = f.ARN + ":" + function.Latest
 			c.FunctionArn += strait.ARN(":" + c.Version)
 		}
-		out.Functions = append(out.Functions, c)
+		out.Functions = append(out.Functions, c.listed())
 	} else if out.NextMarker == "" {
 		last := out.Functions[limit-1]
 		if out.NextMarker = last.FunctionName; all && last.Version != function.Latest {

@@ -80,6 +80,7 @@ type addPermissionOutput struct{ Statement string }
 var (
 	statementRE  = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,100}$`)
 	permissionRE = regexp.MustCompile(`^(lambda:(\*|[a-zA-Z]+)|\*)$`)
+	serviceRE    = regexp.MustCompile(`\.(amazonaws\.com(\.cn)?|amazon\.com)$`)
 	principalRE  = regexp.MustCompile(`^[^\s]{1,256}$`)
 )
 
@@ -111,8 +112,10 @@ func (in *addPermissionInput) statement(arn strait.ARN) (permission, error) {
 		s.Principal = map[string]string{"AWS": "arn:aws:iam::" + in.Principal + ":root"}
 	case hasPrefix(in.Principal, "arn:"):
 		s.Principal = map[string]string{"AWS": in.Principal}
-	default:
+	case serviceRE.MatchString(in.Principal):
 		s.Principal = map[string]string{"Service": in.Principal}
+	default:
+		return s, strait.Errorf(strait.Invalid, "principal", "The provided principal was invalid. Please check the principal and try again.")
 	}
 	if in.SourceArn != "" || in.SourceAccount != "" {
 		s.Condition = map[string]map[string]string{}
@@ -136,7 +139,7 @@ func digits(s string) bool {
 }
 
 func (k lambdaDesk) addPermission(ctx context.Context, _ Call, in *addPermissionInput) (*addPermissionOutput, error) {
-	_, t, err := k.find(ctx, in)
+	f, t, err := k.find(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +154,16 @@ func (k lambdaDesk) addPermission(ctx context.Context, _ Call, in *addPermission
 	if err != nil {
 		return nil, err
 	}
+	// The first permission knows no revision but that of what it is for.
+	if in.RevisionId != "" && k.directory.ResourcePolicy(t.arn) == nil {
+		own, err := k.revision(ctx, f, t)
+		if err != nil {
+			return nil, err
+		}
+		if in.RevisionId == own {
+			in.RevisionId = ""
+		}
+	}
 	return &addPermissionOutput{string(text)}, k.changePermissions(ctx, t.arn, in.RevisionId, func(p *permissions) error {
 		if find(p, in.StatementId) >= 0 {
 			return strait.Errorf(strait.Exists, "permission", "The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", in.StatementId)
@@ -158,6 +171,15 @@ func (k lambdaDesk) addPermission(ctx context.Context, _ Call, in *addPermission
 		p.Statement = append(p.Statement, text)
 		return nil
 	})
+}
+
+// revision is that of the alias, or of the version or function, that t names.
+func (k lambdaDesk) revision(ctx context.Context, f function.Function, t target) (string, error) {
+	if digits(t.qualifier) {
+		return f.Revision, nil
+	}
+	a, err := k.engine.Alias(ctx, t.name, t.qualifier)
+	return a.Revision, err
 }
 
 func find(p *permissions, sid string) int {
@@ -230,8 +252,11 @@ func (k lambdaDesk) removePermission(ctx context.Context, _ Call, in *removePerm
 	}
 	return nil, k.changePermissions(ctx, t.arn, in.RevisionId, func(p *permissions) error {
 		i := find(p, in.StatementId)
-		if i < 0 {
-			return noPermissions()
+		switch {
+		case len(p.Statement) == 0:
+			return strait.Errorf(strait.NotFound, "policy", "No policy is associated with the given resource.")
+		case i < 0:
+			return strait.Errorf(strait.NotFound, "policy", "Statement %.100s is not found in resource policy.", in.StatementId)
 		}
 		p.Statement = append(p.Statement[:i], p.Statement[i+1:]...)
 		return nil

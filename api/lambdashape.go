@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"io"
+	"strings"
 
 	"strait"
 	"strait/function"
@@ -48,8 +49,11 @@ func (k lambdaDesk) code(ctx context.Context, c *functionCode) ([]byte, error) {
 	}
 	info, r, err := k.objects.Get(ctx, c.S3Bucket, c.S3Key)
 	if err != nil {
+		if _, gone := k.objects.Bucket(ctx, c.S3Bucket); gone != nil && strait.KindOf(err) == strait.NotFound {
+			return nil, strait.Errorf(strait.Invalid, "code", "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist")
+		}
 		if strait.KindOf(err) == strait.NotFound {
-			return nil, strait.Errorf(strait.Invalid, "code", "Error occurred while GetObject. S3 Error Message: there is no object %s in a bucket %s.", c.S3Key, c.S3Bucket)
+			return nil, strait.Errorf(strait.Invalid, "code", "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.")
 		}
 		return nil, err
 	}
@@ -70,7 +74,7 @@ func (d *deadLetterConfig) target(k lambdaDesk, ctx context.Context) (strait.ARN
 	if d == nil || d.TargetArn == "" {
 		return "", nil
 	}
-	return d.TargetArn, k.checkDestination(ctx, d.TargetArn)
+	return d.TargetArn, k.checkDestination(ctx, "", d.TargetArn)
 }
 
 // unoffered are settings that would be silently wrong if they were passed over.
@@ -146,7 +150,7 @@ func architecture(list []string) (string, error) {
 	case 1:
 		return list[0], nil
 	}
-	return "", strait.Errorf(strait.Invalid, "request", "1 validation error detected: Value '%d architectures' at 'architectures' failed to satisfy constraint: Member must have length less than or equal to 1", len(list))
+	return "", misfit("["+strings.Join(list, ", ")+"]", "architectures", "Member must have length less than or equal to 1")
 }
 
 type functionConfiguration struct {
@@ -165,15 +169,20 @@ type functionConfiguration struct {
 	Environment      *environment `json:",omitempty"`
 	TracingConfig    map[string]string
 	RevisionId       string
-	State            string
-	LastUpdateStatus string
+	State            string `json:",omitempty"`
+	LastUpdateStatus string `json:",omitempty"`
 	PackageType      string
 	Architectures    []string
 	EphemeralStorage map[string]int
 	SnapStart        map[string]string
 	LoggingConfig    map[string]string
 	DeadLetterConfig *deadLetterConfig `json:",omitempty"`
-	MasterArn        strait.ARN        `json:",omitempty"`
+}
+
+// listed is c without what GetFunction alone tells.
+func (c *functionConfiguration) listed() *functionConfiguration {
+	c.State, c.LastUpdateStatus = "", ""
+	return c
 }
 
 // configuration tells f, as it was called by a qualifier, or by none.

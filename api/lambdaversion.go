@@ -48,17 +48,25 @@ func (k lambdaDesk) publish(ctx context.Context, _ Call, in *publishInput) (*fun
 
 // deleteFunction forgets a function, or one version of it.
 func (k lambdaDesk) deleteFunction(ctx context.Context, _ Call, in *functionInput) (*Nothing, error) {
-	f, t, err := k.find(ctx, in)
+	t, err := resolve(k.directory, in)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case t.explicit == function.Latest:
 		return nil, strait.Errorf(strait.Invalid, "qualifier", "$LATEST version cannot be deleted without deleting the function.")
-	case t.qualifier != "" && t.qualifier != f.Version:
-		return nil, strait.Errorf(strait.Invalid, "qualifier", "Only versions can be deleted; %s is an alias (DeleteAlias).", t.qualifier)
-	case t.qualifier != "":
-		if err := k.engine.DeleteVersion(ctx, t.name, t.qualifier); err != nil {
+	case !digits(t.qualifier):
+		return nil, strait.Errorf(strait.Invalid, "qualifier", "Deletion of aliases is not currently supported.")
+	}
+	f, err := k.engine.Get(ctx, t.name)
+	if strait.KindOf(err) == strait.NotFound {
+		return nil, noFunction(k.directory.Place().Lambda(t.name))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if t.qualifier != "" { // no error if there is none, as on AWS
+		if err := k.engine.DeleteVersion(ctx, t.name, t.qualifier); err != nil && strait.KindOf(err) != strait.NotFound {
 			return nil, err
 		}
 		return nil, k.directory.DropResourcePolicy(ctx, t.arn)
@@ -129,7 +137,7 @@ func (k lambdaDesk) listVersions(ctx context.Context, _ Call, in *functionVersio
 		}
 		c := configuration(v, "")
 		c.FunctionArn += strait.ARN(":" + c.Version)
-		out.Versions = append(out.Versions, c)
+		out.Versions = append(out.Versions, c.listed())
 	}
 	return out, nil
 }
@@ -225,6 +233,11 @@ func (k lambdaDesk) updateAlias(ctx context.Context, _ Call, in *updateAliasInpu
 		set(&a.Version, in.FunctionVersion)
 		set(&a.Description, in.Description)
 	})
+	if strait.KindOf(err) == strait.NotFound {
+		if _, gone := k.engine.Alias(ctx, t.name, in.Name); gone != nil {
+			err = strait.Errorf(strait.NotFound, "alias", "Alias not found: %.500s", t.arn+strait.ARN(":"+in.Name))
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

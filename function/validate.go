@@ -48,7 +48,7 @@ func (f *Function) check() error {
 	case f.Reserved != nil && (*f.Reserved < 0 || *f.Reserved > 1000):
 		return strait.Errorf(strait.Invalid, "concurrency", "the reserved concurrency is 0 to 1000, not %d", *f.Reserved)
 	case len(f.Tags) > 50:
-		return strait.Errorf(strait.Invalid, "tags", "a function has at most 50 tags")
+		return strait.Errorf(strait.Invalid, "tags", "Number of tags exceeds resource tag limit.")
 	}
 	return checkVariables(f.Environment)
 }

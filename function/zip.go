@@ -36,7 +36,7 @@ func readZip(data []byte) ([]entry, error) {
 	}
 	r, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return nil, strait.Errorf(strait.Invalid, "code", "could not unzip uploaded file: %w", err)
+		return nil, strait.Errorf(strait.Invalid, "code", "Could not unzip uploaded file. Please check your file, then try to upload again. (%w)", err)
 	}
 	if len(r.File) == 0 {
 		return nil, strait.Errorf(strait.Invalid, "code", "uploaded file must be a non-empty zip")
