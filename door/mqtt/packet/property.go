@@ -211,7 +211,7 @@ func (f *fields) property(ps *Properties, where int) {
 	switch v := value.(type) {
 	case *byte:
 		if *v = f.byte("property"); *v > 1 { // all of them are flags, or QoS 0 or 1
-			f.fail("property %#02x is neither 0 nor 1", byte(id))
+			f.forbid("property %#02x is neither 0 nor 1", byte(id))
 		}
 	case *uint16:
 		*v = f.uint16("property")
