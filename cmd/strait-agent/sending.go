@@ -57,6 +57,9 @@ func (s *sendFlags) input(f *linkFlags, file, path string) (device.UploadInput, 
 			if err != nil {
 				return in, err
 			}
+			if err := os.MkdirAll(s.State, 0o700); err != nil {
+				return in, fmt.Errorf("make the directory for journals: %w", err)
+			}
 			sum := sha256.Sum256([]byte(whole))
 			in.Journal = device.JournalFor(filepath.Join(s.State, filepath.Base(file)+"-"+hex.EncodeToString(sum[:6])))
 		}

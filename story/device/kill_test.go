@@ -366,6 +366,14 @@ func TestUploadFiles(t *testing.T) {
 	}
 	h.compare("device00/a", filepath.Join(dir, "a"))
 	h.compare("device00/c", filepath.Join(dir, "c"))
+	// The directory for journals need not be there.
+	state := filepath.Join(h.dir, "new", "state")
+	if out, err := h.agent(binary, "upload", filepath.Join(dir, "a"), "--state", state, "--s3-endpoint", h.web.URL).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if left, err := os.ReadDir(state); err != nil || len(left) > 0 {
+		t.Errorf("the journals' directory holds %v (%v)", left, err)
+	}
 	// Nor in a directory that is emptied once.
 	out, err = h.agent(binary, "watch", dir, "--once", "--settle", "1ms", "--s3-endpoint", h.web.URL, "--json").CombinedOutput()
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 || strings.Count(string(out), `"event":"done"`) != 2 {
